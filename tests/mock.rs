@@ -159,6 +159,7 @@ fn talk(socket: &std::path::Path) -> Vec<Value> {
         said.push(message);
         line.clear();
     }
+    assert!(said.len() > CONVERSATION.len(), "only {said:?}");
     said
 }
 
