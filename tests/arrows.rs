@@ -248,9 +248,7 @@ fn expand(code: &str, paths: &mut Vec<String>) {
                 complete = !path.ends_with("::");
             }
             _ if next == ':' || next == '_' || next.is_alphanumeric() => {
-                if !complete {
-                    path.push(next);
-                }
+                path.extend((!complete).then_some(next));
             }
             _ if groups.is_empty() => break,
             _ => {}
