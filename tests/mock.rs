@@ -5,12 +5,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use qmp::ffi::QMP_SHUTDOWN_GUEST;
 use qmp::mock::Mock;
 use serde_json::{Value, json};
 
 mod support;
+use support::client::Client;
 use support::qemu::{Qemu, missing};
-use support::wait_until;
+use support::{LONG, wait_until};
 
 /// Every command of the mock, and every way to misuse it that QEMU answers in its own words.
 const CONVERSATION: &[&str] = &[
@@ -133,12 +135,31 @@ fn stopping_it_ends_every_connection() {
     mock.stop();
 }
 
+#[test]
+fn the_library_takes_it_for_a_vm() {
+    let mock = Mock::start_temporary().unwrap();
+    let client = Client::connect(mock.path().to_str().unwrap(), LONG).unwrap();
+    assert_eq!(client.query_status(), Ok((true, "running".to_owned())));
+    for (command, event) in [("stop", "STOP"), ("cont", "RESUME")] {
+        assert_eq!(client.call(command).as_deref(), Ok("{}"));
+        assert_eq!(client.event().as_deref(), Ok(event));
+    }
+    mock.emit(r#"{"event": "WATCHDOG"}"#);
+    assert_eq!(client.event().as_deref(), Ok("WATCHDOG"));
+    assert_eq!(
+        client.call("nonsense").unwrap_err().class,
+        "CommandNotFound"
+    );
+    assert_eq!(client.shutdown(1000, LONG, true), Ok(QMP_SHUTDOWN_GUEST));
+    mock.wait();
+}
+
 /// All that a server says to the conversation, without what differs from run to run.
 fn talk(socket: &std::path::Path) -> Vec<Value> {
     let mut client = BufReader::new(UnixStream::connect(socket).unwrap());
     client
         .get_ref()
-        .set_read_timeout(Some(Duration::from_millis(support::LONG as u64)))
+        .set_read_timeout(Some(Duration::from_millis(LONG as u64)))
         .unwrap();
     let mut said = Vec::new();
     for command in CONVERSATION {

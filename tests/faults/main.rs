@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod callers;
+mod connecting;
 mod ending;
 mod events;
 mod handshake;

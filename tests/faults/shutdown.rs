@@ -198,3 +198,11 @@ fn a_vm_that_is_gone_is_already_down() {
         );
     }
 }
+
+#[test]
+fn an_end_without_shutdown_after_a_press_is_no_certain_success() {
+    let vm = Vm::start("running", |_, _| false);
+    let client = vm.connect();
+    let failure = client.shutdown(1000, 20_000, true).unwrap_err();
+    assert_eq!(failure.kind(), (QMP_ERR_DISCONNECTED, true), "{failure:?}");
+}
