@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod error;
+pub mod ffi;
 pub mod session;
 pub mod sys;
 pub mod transport;

@@ -6,6 +6,7 @@
 //! holds: the reader owns the framer, the writer sets `writing`. See `turns`.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 use std::thread::Thread;
 
@@ -35,6 +36,8 @@ pub struct Connection {
     pub(super) address: String,
     pub(super) log: Log,
     pub(super) max_message_bytes: usize,
+    /// A byte has come.
+    pub(super) heard: AtomicBool,
     pub(super) state: Lock<State>,
 }
 
@@ -67,7 +70,6 @@ pub struct State {
     pub(super) end: Option<End>,
     /// By `close`: every call ends.
     pub(super) closed: bool,
-    pub(super) any_byte_received: bool,
     pub(super) idle: Idle,
     signal: Option<EventFd>,
     signalled: bool,
@@ -96,6 +98,7 @@ impl Connection {
             log: Log::new(options.logger.clone(), address.clone()),
             address,
             max_message_bytes: options.max_message_bytes,
+            heard: AtomicBool::new(false),
             state: Lock::new(State {
                 session: Session::new(&dialect::QMP, events),
                 reader: Some(Framer::new(limits)),
@@ -105,7 +108,6 @@ impl Connection {
                 done: Vec::new(),
                 end: None,
                 closed: false,
-                any_byte_received: false,
                 idle: Idle {
                     registration: None,
                     armed: None,
@@ -121,15 +123,15 @@ impl Connection {
     /// From here on the I/O thread reads whatever comes while nobody calls.
     pub(super) fn register(self: &Arc<Self>) -> Result<()> {
         let mut state = self.state.lock();
+        if state.end.is_some() {
+            // Its end would be reported for ever.
+            return Ok(());
+        }
         let interest = state.wanted_interest();
         let registration = io_thread::register(self, interest)
             .map_err(|e| Error::os("start the library's I/O thread", &e))?;
         state.idle.registration = Some(registration);
         state.idle.armed = Some(interest);
-        if state.end.is_some() {
-            // It ended in between, and would be reported for ever.
-            state.idle.registration = None;
-        }
         Ok(())
     }
 
@@ -221,7 +223,7 @@ impl State {
     /// What the I/O thread has to wait for while nobody reads.
     pub(super) fn wanted_interest(&self) -> Interest {
         Interest {
-            read: true,
+            read: self.reader.is_some(),
             write: self.blocked,
         }
     }
@@ -229,6 +231,10 @@ impl State {
     pub(super) fn take_outcome(&mut self, id: u64) -> Option<Outcome> {
         let at = self.done.iter().position(|(done, _)| *done == id)?;
         Some(self.done.swap_remove(at).1)
+    }
+
+    pub(super) fn has_outcome(&self, id: u64) -> bool {
+        self.done.iter().any(|(done, _)| *done == id)
     }
 
     pub(super) fn is_ended(&self) -> bool {

@@ -77,7 +77,7 @@ impl Connection {
             if let Some(found) = found(&mut state) {
                 break Ok(found);
             }
-            if state.closed {
+            if state.is_ended() {
                 break Err(Stop::Closed);
             }
             match wait.stop() {
@@ -94,7 +94,9 @@ impl Connection {
             };
             drop(state);
             match wait.ready(self.transport.as_fd(), Direction::Read) {
-                Ok(true) => self.receive(framer, &mut after),
+                Ok(true) => {
+                    self.receive(framer, &mut after);
+                }
                 Ok(false) => {}
                 Err(e) => {
                     state = self.state.lock();
@@ -121,12 +123,7 @@ impl Connection {
         result
     }
 
-    fn park<'a>(
-        &'a self,
-        mut state: Guard<'a>,
-        wait: &Wait<'_>,
-        wants_events: bool,
-    ) -> Guard<'a> {
+    fn park<'a>(&'a self, mut state: Guard<'a>, wait: &Wait<'_>, wants_events: bool) -> Guard<'a> {
         let thread = thread::current();
         let id = thread.id();
         state.parked.push(Parked {
@@ -175,7 +172,11 @@ impl Connection {
 
     /// Sends what is queued, unless another thread is at it already. What the socket does not take
     /// at once is left to the I/O thread.
-    pub(super) fn flush<'a>(&'a self, mut state: Guard<'a>, after: &mut Aftermath<'_>) -> Guard<'a> {
+    pub(super) fn flush<'a>(
+        &'a self,
+        mut state: Guard<'a>,
+        after: &mut Aftermath<'_>,
+    ) -> Guard<'a> {
         if state.writing || state.blocked || state.is_ended() {
             return state;
         }
@@ -249,6 +250,10 @@ impl Connection {
     /// The I/O thread's turn: the descriptor was armed and fired.
     pub(super) fn serve(&self) -> Served {
         let mut after = Aftermath::new(self);
+        let mut reading = Reading {
+            connection: self,
+            framer: None,
+        };
         let mut state = self.state.lock();
         state.idle.armed = None;
         if state.blocked && !state.is_ended() {
@@ -256,10 +261,6 @@ impl Connection {
             state = self.flush(state, &mut after);
         }
         let activity = state.idle.activity;
-        let mut reading = Reading {
-            connection: self,
-            framer: None,
-        };
         if !state.is_ended() {
             reading.framer = state.reader.take();
         }

@@ -69,8 +69,14 @@ impl Event {
     /// Whether a manager that misses this one loses track of the VM.
     fn is_important(&self) -> bool {
         match self.name() {
-            "SHUTDOWN" | "STOP" | "RESUME" | "RESET" | "GUEST_PANICKED" | "DEVICE_DELETED"
-            | "BLOCK_JOB_COMPLETED" | "BLOCK_JOB_CANCELLED" => true,
+            "SHUTDOWN"
+            | "STOP"
+            | "RESUME"
+            | "RESET"
+            | "GUEST_PANICKED"
+            | "DEVICE_DELETED"
+            | "BLOCK_JOB_COMPLETED"
+            | "BLOCK_JOB_CANCELLED" => true,
             "JOB_STATUS_CHANGE" => self
                 .data()
                 .is_some_and(|data| data.contains("\"concluded\"") || data.contains("\"null\"")),

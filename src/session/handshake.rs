@@ -37,7 +37,9 @@ pub fn name_of_stranger(first: &[u8]) -> Option<&'static str> {
         Some("a VNC server")
     } else if starts(b"REDQ") {
         Some("a SPICE server")
-    } else if first.first() == Some(&0xFF) || first.first().is_some_and(|b| (0xFB..=0xFE).contains(b)) {
+    } else if first.first() == Some(&0xFF)
+        || first.first().is_some_and(|b| (0xFB..=0xFE).contains(b))
+    {
         Some("a telnet server: add telnet=off to QEMU's socket")
     } else if starts(b"220 ") || starts(b"220-") {
         Some("a mail or FTP server")
@@ -54,7 +56,7 @@ mod tests {
     fn the_negotiation_id_is_out_of_the_way_and_exact() {
         for random in [0, 1, u64::MAX] {
             let id = negotiation_id(random);
-            assert!(id >= 1 << 52 && id < 1 << 53, "{id}");
+            assert!((1 << 52..1 << 53).contains(&id), "{id}");
         }
         assert_ne!(negotiation_id(1 << 12), negotiation_id(2 << 12));
     }
@@ -62,8 +64,15 @@ mod tests {
     #[test]
     fn strangers_are_named() {
         assert_eq!(name_of_stranger(b"HTTP/1.1 400"), Some("an HTTP server"));
-        assert!(name_of_stranger(b"QEMU 7.2.22 monitor").unwrap().contains("HMP"));
-        assert_eq!(name_of_stranger(b"\x15\x03\x01\0\x02"), Some("a TLS server"));
+        assert!(
+            name_of_stranger(b"QEMU 7.2.22 monitor")
+                .unwrap()
+                .contains("HMP")
+        );
+        assert_eq!(
+            name_of_stranger(b"\x15\x03\x01\0\x02"),
+            Some("a TLS server")
+        );
         assert_eq!(name_of_stranger(b"hello"), None);
         assert_eq!(name_of_stranger(b""), None);
     }

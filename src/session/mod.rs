@@ -3,16 +3,16 @@
 //! handshake is. Pure: no clock, no socket, no thread. `W` is whatever the client wants back when
 //! a command's reply has come.
 
-pub mod pending;
 pub mod dialect;
 pub mod events;
 pub mod handshake;
+pub mod pending;
 pub mod power;
 
-use pending::Pending;
 use dialect::Dialect;
 use events::{Event, EventQueue};
 use handshake::Greeting;
+use pending::Pending;
 use power::Power;
 
 pub struct Session<W> {

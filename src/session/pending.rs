@@ -194,8 +194,8 @@ impl<W> Pending<W> {
 
     /// The waiter of the only command under way, which this completes.
     pub fn only_one(&mut self) -> Result<W, Unmatched> {
-        let mut under_way = (0..self.waiting.len())
-            .filter(|at| self.waiting[*at].progress != Progress::Queued);
+        let mut under_way =
+            (0..self.waiting.len()).filter(|at| self.waiting[*at].progress != Progress::Queued);
         match (under_way.next(), under_way.next()) {
             (Some(at), None) => self.complete(at),
             _ => Err(Unmatched::Anonymous),

@@ -72,9 +72,7 @@ impl Epoll {
     pub fn wait(&self, fired: &mut Vec<u64>, timeout: Option<Duration>) -> io::Result<()> {
         const BATCH: usize = 64;
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
-        let millis = timeout.map_or(-1, |t| {
-            t.as_millis().min(i32::MAX as u128) as libc::c_int
-        });
+        let millis = timeout.map_or(-1, |t| t.as_millis().min(i32::MAX as u128) as libc::c_int);
         // SAFETY: `events` has room for BATCH entries and lives through the call.
         let result = unsafe {
             libc::epoll_wait(

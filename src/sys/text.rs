@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Text that C frees.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -27,6 +27,13 @@ impl Text {
             start.add(text.len()).write(0);
         }
         Some(Text(start.cast()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        // SAFETY: NUL-terminated by `copy`, and owned by this value.
+        let text = unsafe { CStr::from_ptr(self.0.as_ptr()) };
+        // Cut short, at a byte of ASCII, only where the text itself held a NUL.
+        text.to_str().unwrap_or_default()
     }
 
     /// The caller owns the memory and frees it with [`Text::free`].

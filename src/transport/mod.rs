@@ -69,4 +69,3 @@ pub fn kick(target: &Target) {
         drop(attempt(target));
     }
 }
-
