@@ -76,6 +76,15 @@ fn json_that_is_no_greeting_is_refused_at_once() {
 }
 
 #[test]
+fn a_greeting_behind_something_else_is_too_late() {
+    let failure = refused(|peer| {
+        peer.send(format!("{{\"return\": {{}}}}\r\n{GREETING}\r\n"));
+        peer.wait_for_end();
+    });
+    assert_eq!(failure.kind(), (QMP_ERR_PROTOCOL, false), "{failure:?}");
+}
+
+#[test]
 fn a_greeting_without_version_or_with_odd_capabilities_is_accepted() {
     let greetings = [
         r#"{"QMP": {}}"#,
@@ -164,8 +173,8 @@ fn a_second_greeting_is_no_reply() {
 #[test]
 fn the_handshake_takes_only_its_own_reply() {
     accepted(|peer| {
-        peer.send("{\"return\": {\"of\": \"an earlier client\"}, \"id\": 1}\r\n");
         peer.send(GREETING);
+        peer.send("{\"return\": {\"of\": \"an earlier client\"}, \"id\": 1}\r\n");
         let command = peer.command();
         peer.send("{\"return\": {}, \"id\": 1}{\"return\": {}}");
         peer.send("{\"id\": 2, \"error\": {\"class\": \"GenericError\", \"desc\": \"of an earlier client\"}}");

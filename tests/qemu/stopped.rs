@@ -14,7 +14,7 @@ fn after_a_stop_every_call_gets_its_own_reply() {
     let qemu = Qemu::start(&[]);
     let client = qemu.connect().unwrap();
     let print = |number: u32, timeout_ms| {
-        let arguments = format!("{{\"command-line\": \"print {number}\"}}");
+        let arguments = format!("{{\"command-line\": \"print /d {number}\"}}");
         client.execute("human-monitor-command", Some(&arguments), timeout_ms)
     };
     for round in 0..50 {

@@ -11,6 +11,15 @@ use super::support::qemu::{Qemu, missing};
 const THREADS: usize = 8;
 const CALLS: usize = 500;
 
+/// Ends the flood, also when a call fails.
+struct Finished<'a>(&'a AtomicBool);
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn no_reply_is_mixed_up_during_a_flood_of_events() {
     if missing("qemu-system-x86_64") {
@@ -33,20 +42,21 @@ fn no_reply_is_mixed_up_during_a_flood_of_events() {
             }
             flips
         });
+        let finished = Finished(&done);
         thread::scope(|scope| {
             for thread in 0..THREADS {
                 let client = &client;
                 scope.spawn(move || {
                     for call in 0..CALLS {
                         let number = thread * CALLS + call;
-                        let arguments = format!("{{\"command-line\": \"print {number}\"}}");
+                        let arguments = format!("{{\"command-line\": \"print /d {number}\"}}");
                         let reply = client.execute("human-monitor-command", Some(&arguments), LONG);
                         assert_eq!(reply, Ok(format!("\"{number}\\r\\n\"")));
                     }
                 });
             }
         });
-        done.store(true, Ordering::Relaxed);
+        drop(finished);
         flood.join().unwrap()
     });
     let events: Vec<_> = std::iter::from_fn(|| client.poll_event(0).ok()).collect();
