@@ -396,24 +396,12 @@ fn digits_end(text: &[u8], mut at: usize) -> usize {
 
 /// The first quote, backslash or control character from `at` on, or the end of the text.
 fn plain_end(text: &[u8], mut at: usize) -> usize {
-    while let Some((first, rest)) = text
-        .get(at..)
-        .and_then(|rest| rest.split_first_chunk::<8>())
-    {
-        let Some(second) = rest.first_chunk::<8>() else {
-            break;
-        };
-        // Both words at once: most strings end within 16 bytes, and a branch on their length would be mispredicted.
-        let (first, second) = (specials(*first), specials(*second));
-        if first | second != 0 {
-            let (word, base) = if first != 0 {
-                (first, at)
-            } else {
-                (second, at + 8)
-            };
-            return base + word.trailing_zeros() as usize / 8;
+    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let found = specials(*chunk);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
         }
-        at += 16;
+        at += 8;
     }
     while text
         .get(at)
