@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
+pub use super::object::{Member, Object};
 use super::scan::{self, Scanner, Step};
-pub use super::scan::{Member, Object};
 use super::skim::Skimmer;
 
 #[cfg(test)]

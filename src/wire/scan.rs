@@ -1,64 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The strict scanner: validates one JSON value while finding its end, in one resumable pass with a constant stack.
 
+use super::object::{Member, Spans};
 use super::string;
+
+#[cfg(test)]
+mod tests;
 
 /// The deepest nesting that a scanner can follow.
 pub const DEEPEST: usize = 1024;
-
-/// Top-level members of a message that have a meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Member {
-    Qmp,
-    Return,
-    Error,
-    Event,
-    Data,
-    Timestamp,
-    Id,
-}
-
-impl Member {
-    const COUNT: usize = 7;
-
-    fn named(name: &[u8]) -> Option<Member> {
-        match name {
-            b"return" => Some(Member::Return),
-            b"id" => Some(Member::Id),
-            b"event" => Some(Member::Event),
-            b"data" => Some(Member::Data),
-            b"timestamp" => Some(Member::Timestamp),
-            b"error" => Some(Member::Error),
-            b"QMP" => Some(Member::Qmp),
-            _ => None,
-        }
-    }
-}
-
-/// Where the known members' values stand, from the start of the message. An end of 0 means absent.
-pub(super) type Spans = [(usize, usize); Member::COUNT];
-
-/// A complete, valid JSON object. Of a member that occurs more than once, the last one counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Object<'a> {
-    pub text: &'a str,
-    spans: Spans,
-}
-
-impl<'a> Object<'a> {
-    pub(super) fn new(text: &'a str, spans: Spans) -> Object<'a> {
-        Object { text, spans }
-    }
-
-    /// The raw text of a top-level member's value.
-    pub fn member(&self, member: Member) -> Option<&'a str> {
-        let (start, end) = self.spans[member as usize];
-        if end == 0 {
-            return None;
-        }
-        self.text.get(start..end)
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -129,7 +79,7 @@ impl Scanner {
             key_start: 0,
             value_start: 0,
             member: None,
-            spans: [(0, 0); Member::COUNT],
+            spans: Spans::default(),
         }
     }
 
@@ -139,7 +89,7 @@ impl Scanner {
         self.at = 0;
         self.depth = 0;
         self.member = None;
-        self.spans = [(0, 0); Member::COUNT];
+        self.spans = Spans::default();
     }
 
     pub(super) fn spans(&self) -> Spans {
@@ -216,7 +166,11 @@ impl Scanner {
                         in_object = byte == b'{';
                         self.set_object(depth, in_object);
                         depth += 1;
-                        state = if in_object { State::FirstKey } else { State::FirstElement };
+                        state = if in_object {
+                            State::FirstKey
+                        } else {
+                            State::FirstElement
+                        };
                         continue;
                     }
                     b'1'..=b'9' => state = State::Digits,
@@ -256,13 +210,18 @@ impl Scanner {
                     Some(_) => return Step::Bad(at),
                 }
             }
-            if matches!(state, State::Digits | State::Zero | State::Fraction | State::ExponentDigits) {
+            if matches!(
+                state,
+                State::Digits | State::Zero | State::Fraction | State::ExponentDigits
+            ) {
                 if state != State::Zero {
                     at = digits_end(text, at);
                 }
                 match text.get(at) {
                     None => break,
-                    Some(b'.') if matches!(state, State::Zero | State::Digits) => state = State::Point,
+                    Some(b'.') if matches!(state, State::Zero | State::Digits) => {
+                        state = State::Point
+                    }
                     Some(b'e' | b'E') if state != State::ExponentDigits => state = State::Exponent,
                     Some(_) => {
                         if depth <= 1 && self.end_value(depth, at) {
@@ -319,19 +278,29 @@ impl Scanner {
     /// The state after a byte inside an escape, a literal, or the part of a number where a digit is due.
     fn turn(&mut self, state: State, byte: u8) -> Option<State> {
         match (state, byte) {
-            (State::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(self.in_string),
+            (State::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                Some(self.in_string)
+            }
             (State::Escape, b'u') => {
                 self.hex_digits = 4;
                 Some(State::Hex)
             }
             (State::Hex, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 self.hex_digits -= 1;
-                Some(if self.hex_digits == 0 { self.in_string } else { State::Hex })
+                Some(if self.hex_digits == 0 {
+                    self.in_string
+                } else {
+                    State::Hex
+                })
             }
             (State::Literal, _) => {
                 let (&first, rest) = self.literal.split_first()?;
                 self.literal = rest;
-                let next = if rest.is_empty() { State::AfterValue } else { State::Literal };
+                let next = if rest.is_empty() {
+                    State::AfterValue
+                } else {
+                    State::Literal
+                };
                 (byte == first).then_some(next)
             }
             (State::Minus, b'0') => Some(State::Zero),
