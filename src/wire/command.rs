@@ -93,17 +93,25 @@ pub struct Arguments(String);
 
 impl Arguments {
     pub fn parse(text: &str) -> Result<Arguments, BadArguments> {
+        Arguments::parse_within(text, MAX_BYTES, MAX_TOKENS)
+    }
+
+    fn parse_within(
+        text: &str,
+        max_bytes: usize,
+        max_tokens: usize,
+    ) -> Result<Arguments, BadArguments> {
         let object = validate(text)?;
-        let mut compact = String::with_capacity(object.len().min(MAX_BYTES));
+        let mut compact = String::with_capacity(object.len().min(max_bytes));
         let mut names = Vec::new();
         // Each bracket has its number, by which the names of one object stay apart from those of another.
         let mut brackets = 0u32;
         let mut open = Vec::new();
         for (count, token) in Tokens::of(object).enumerate() {
-            if count == MAX_TOKENS {
+            if count == max_tokens {
                 return Err(BadArguments::TooManyTokens);
             }
-            if compact.len() + token.text.len() > MAX_BYTES {
+            if compact.len() + token.text.len() > max_bytes {
                 return Err(BadArguments::TooLarge);
             }
             compact.push_str(token.text);
