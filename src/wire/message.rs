@@ -2,13 +2,10 @@
 //! A framed object to what it means. Payloads stay raw text, exactly as QEMU sent them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::object::{Member, Object};
 use super::string::{decode, readable};
+use super::tokens::members;
 
 /// The id of a reply. Ours are plain decimal integers; a peer may echo anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,19 +95,13 @@ impl<'a> Message<'a> {
 
 impl ErrorBody {
     fn parse(raw: &str) -> ErrorBody {
-        let members = members(raw);
-        let text = |name| {
-            members
-                .as_ref()
-                .and_then(|members| members.get(name))
-                .map(|raw| raw.get())
-        };
+        let [class, description] = members(raw, ["class", "desc"]);
         ErrorBody {
-            class: text("class")
+            class: class
                 .filter(|raw| raw.starts_with('"'))
                 .map(readable)
                 .unwrap_or_default(),
-            description: readable(text("desc").unwrap_or(raw)),
+            description: readable(description.unwrap_or(raw)),
         }
     }
 }
@@ -128,31 +119,29 @@ pub struct Version {
 impl Version {
     /// `qmp` is the greeting's value of "QMP".
     pub fn parse(qmp: &str) -> Option<Version> {
-        let greeting: Value = serde_json::from_str(qmp).ok()?;
-        let version = greeting.get("version")?;
-        let number = |name| version.get("qemu")?.get(name)?.as_u64();
+        let [Some(version)] = members(qmp, ["version"]) else {
+            return None;
+        };
+        let [Some(qemu), package] = members(version, ["qemu", "package"]) else {
+            return None;
+        };
+        let [major, minor, micro] = members(qemu, ["major", "minor", "micro"]);
         Some(Version {
-            major: number("major")?,
-            minor: number("minor")?,
-            micro: number("micro")?,
-            package: version
-                .get("package")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .replace('\0', "\\u0000"),
+            major: major?.parse().ok()?,
+            minor: minor?.parse().ok()?,
+            micro: micro?.parse().ok()?,
+            package: package
+                .filter(|raw| raw.starts_with('"'))
+                .map(readable)
+                .unwrap_or_default(),
         })
     }
 }
 
-fn members(raw: &str) -> Option<BTreeMap<String, &RawValue>> {
-    serde_json::from_str(raw).ok()
-}
-
 fn timestamp(raw: &str) -> Option<(i64, i64)> {
     usual_timestamp(raw).or_else(|| {
-        let members = members(raw)?;
-        let number = |name| members.get(name)?.get().parse().ok();
-        Some((number("seconds")?, number("microseconds")?))
+        let [seconds, microseconds] = members(raw, ["seconds", "microseconds"]);
+        Some((seconds?.parse().ok()?, microseconds?.parse().ok()?))
     })
 }
 

@@ -28,6 +28,8 @@ pub fn redact(json: &str) -> String {
         }
     }
     copy.push_str(&json[done..]);
+    // A log line is one line. In valid JSON a line only ends where a blank may stand.
+    let mut copy = copy.replace(['\r', '\n', '\t'], " ");
     if copy.len() > LONGEST {
         let end = (0..=LONGEST)
             .rev()
@@ -133,10 +135,15 @@ mod tests {
             r#"{"return":[1e400, 123456789012345678901234567890, "\ud800"], "keyid": 1, "monkey": 2, "data": "d"}"#,
             r#"{"execute":"human-monitor-command","arguments":{"command-line":"info status"}}"#,
             r#"{"arguments":{"qom-type":"rng-random","data":"visible"}}"#,
-            "{}\r\n",
+            "{}",
         ] {
             assert_eq!(redact(text), text);
         }
+    }
+
+    #[test]
+    fn a_log_line_is_one_line() {
+        assert_eq!(redact("{\r\n\t\"a\\n\": 1\r\n}"), "{   \"a\\n\": 1  }");
     }
 
     #[test]

@@ -92,6 +92,11 @@ impl Scanner {
         self.spans = Spans::default();
     }
 
+    /// Whether the value of this member has begun, or ended.
+    pub(super) fn has_seen(&self, member: Member) -> bool {
+        self.member == Some(member) || self.spans[member as usize].1 > 0
+    }
+
     pub(super) fn spans(&self) -> Spans {
         self.spans
     }

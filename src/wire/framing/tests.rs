@@ -10,7 +10,7 @@ fn describe(frame: Frame) -> String {
     match frame {
         Frame::Message(object) => format!("message {}", object.text),
         Frame::Other => "other".into(),
-        Frame::Refused(refusal) => format!("refused {refusal:?}"),
+        Frame::Refused { refusal, .. } => format!("refused {refusal:?}"),
         Frame::Broken { id, reason } => format!("broken {id:?} {reason:?}"),
         Frame::Garbage(bytes) => format!("garbage {}", bytes.escape_ascii()),
     }
