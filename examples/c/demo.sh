@@ -16,9 +16,10 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# Linked statically, the demo runs wherever it is copied.
-${CC:-cc} -std=c99 -Wall -Wextra -Iinclude examples/c/demo.c -o "$directory/demo" \
-    "$TARGET/release/libqmp.a" -lpthread -ldl -lm
+# Programs ask for the library by its SONAME.
+ln -s "$TARGET/release/libqmp.so" "$directory/libqmp.so.0"
+${CC:-cc} -std=c99 -Wall -Wextra -Iinclude -o "$directory/demo" examples/c/demo.c \
+    "$TARGET/release/libqmp.so" -Wl,-rpath,"$directory"
 
 if command -v "$QEMU" >/dev/null; then
     "$QEMU" -M pc -accel tcg -m 32 -nodefaults -display none -qmp "unix:$directory/qmp,server=on,wait=off" \
