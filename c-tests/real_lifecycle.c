@@ -164,6 +164,26 @@ static void pretty_printed(void)
     vm_stop(vm);
 }
 
+/* The same protocol without a machine: no status, and an end without SHUTDOWN. */
+static void the_storage_daemon(void)
+{
+    NEED_STORAGE_DAEMON();
+    vm *vm = vm_start_storage_daemon();
+    qmp_client *client = connect_to(vm_address(vm));
+    qmp_error *error = NULL;
+    qmp_event *event = NULL;
+    char *status = NULL;
+    bool running;
+    REQUIRE(client);
+    CHECK_ERROR(qmp_query_status(client, PATIENCE_MS, NULL, &running, &status, &error), QMP_ERR_COMMAND, error);
+    CHECK_STATUS(execute(client, "query-version"), QMP_OK);
+    CHECK_STATUS(execute(client, "quit"), QMP_OK);
+    CHECK_ERROR(qmp_poll_event(client, PATIENCE_MS, NULL, &event, &error), QMP_ERR_DISCONNECTED, error);
+    CHECK(vm_wait_exit(vm));
+    qmp_close(client);
+    vm_stop(vm);
+}
+
 int main(void)
 {
     RUN(a_whole_life);
@@ -172,5 +192,6 @@ int main(void)
     RUN(a_reply_over_the_limit);
     RUN(the_moment_the_socket_appears);
     RUN(pretty_printed);
+    RUN(the_storage_daemon);
     return check_end();
 }

@@ -52,6 +52,11 @@ static bool runnable(const char *program)
     return found;
 }
 
+bool vm_storage_daemon_possible(void)
+{
+    return runnable("qemu-storage-daemon");
+}
+
 bool vm_possible(void)
 {
     char image[4096];
@@ -75,17 +80,35 @@ static void run(const char *directory, int serial, const char *const *arguments)
     _exit(127);
 }
 
-vm *vm_start(const char *guest, ...)
+/* A VM with a directory, a socket to be and nothing that runs. */
+static vm *prepare(void)
 {
     vm *vm = calloc(1, sizeof *vm);
-    char socket[160], drive[4096];
-    int serial[2];
     directory_make(vm->directory, sizeof vm->directory);
     snprintf(vm->address, sizeof vm->address, "unix:%s/qmp", vm->directory);
-    snprintf(socket, sizeof socket, "%s,server=on,wait=off", vm->address);
+    return vm;
+}
+
+static void launch(vm *vm, const char *const *arguments)
+{
+    int serial[2];
+    if (pipe2(serial, O_CLOEXEC) != 0 || (vm->pid = fork()) < 0) {
+        perror("vm_start");
+        abort();
+    }
+    if (vm->pid == 0)
+        run(vm->directory, serial[1], arguments);
+    close(serial[1]);
+    vm->serial = serial[0];
+}
+
+vm *vm_start(const char *guest, ...)
+{
+    vm *vm = prepare();
+    char drive[4096];
     const char *arguments[MAX_ARGUMENTS] = {
         qemu(), "-M", "pc", "-accel", "tcg", "-m", "32", "-nodefaults", "-display", "none",
-        "-qmp", socket, "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
+        "-qmp", "unix:qmp,server=on,wait=off", "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
     };
     size_t count = 16;
     if (guest) {
@@ -98,15 +121,15 @@ vm *vm_start(const char *guest, ...)
     for (const char *argument; (argument = va_arg(more, const char *)) && count < MAX_ARGUMENTS - 1;)
         arguments[count++] = argument;
     va_end(more);
+    launch(vm, arguments);
+    return vm;
+}
 
-    if (pipe2(serial, O_CLOEXEC) != 0 || (vm->pid = fork()) < 0) {
-        perror("vm_start");
-        abort();
-    }
-    if (vm->pid == 0)
-        run(vm->directory, serial[1], arguments);
-    close(serial[1]);
-    vm->serial = serial[0];
+vm *vm_start_storage_daemon(void)
+{
+    vm *vm = prepare();
+    launch(vm, (const char *const[]){"qemu-storage-daemon", "--chardev", "socket,id=qmp,path=qmp,server=on,wait=off",
+                                     "--monitor", "chardev=qmp", NULL});
     return vm;
 }
 

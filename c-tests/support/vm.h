@@ -9,14 +9,17 @@
 typedef struct vm vm;
 
 /* Skips the case where QEMU is missing, or fails it where QMP_REQUIRE_QEMU=1 says it must be there. */
-#define NEED_QEMU()                                                                                \
+#define NEED_QEMU() NEED(vm_possible(), "no qemu-system-x86_64 or no guest image")
+#define NEED_STORAGE_DAEMON() NEED(vm_storage_daemon_possible(), "no qemu-storage-daemon")
+#define NEED(possible, lack)                                                                       \
     do {                                                                                           \
-        if (!vm_possible()) {                                                                      \
+        if (!(possible)) {                                                                         \
             CHECK(!vm_required());                                                                 \
-            SKIP("no qemu-system-x86_64 or no guest image");                                       \
+            SKIP(lack);                                                                            \
         }                                                                                          \
     } while (0)
 bool vm_possible(void);
+bool vm_storage_daemon_possible(void);
 bool vm_required(void);
 
 /*
@@ -24,6 +27,7 @@ bool vm_required(void);
  * The VM's directory is the working directory of QEMU.
  */
 vm *vm_start(const char *guest, ...) __attribute__((sentinel));
+vm *vm_start_storage_daemon(void);
 bool vm_wait_armed(vm *vm);    /* the guest listens to the power button */
 bool vm_wait_exit(vm *vm);     /* the process is gone */
 void vm_kill(vm *vm);          /* SIGKILL, and waits */
