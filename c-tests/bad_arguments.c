@@ -143,14 +143,20 @@ static void timeouts_below_forever(void)
     }
 }
 
+static void ignore(void *user_data, int32_t level, const char *message)
+{
+    (void)user_data, (void)level, (void)message;
+}
+
 static void options_out_of_range(void)
 {
     qmp_options *options = qmp_options_new();
     CHECK_STATUS(qmp_options_set_max_message_bytes(options, 0), QMP_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(qmp_options_set_event_capacity(options, 0), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_log(options, 0, NULL, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_log(options, 6, NULL, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_log(options, -1, NULL, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_options_set_log(options, 0, ignore, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_options_set_log(options, 6, ignore, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, NULL, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_options_set_log(options, -1, ignore, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
     qmp_options_free(options);
 }
 

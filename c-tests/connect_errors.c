@@ -45,8 +45,10 @@ static void fails(const char *address, qmp_status expected, int expected_errno, 
         check_fail(__FILE__, line, "%s: expected %s with errno %d, actual %s with errno %d (%s)", address,
                    qmp_status_name(expected), expected_errno, qmp_status_name(status), error ? error->os_errno : 0,
                    error ? error->message : "no error");
-    if (error && *address && !strstr(error->message, address + strcspn(address, ":/") + (*address != '/')))
-        check_fail(__FILE__, line, "the message does not name the address: %s", error->message);
+    /* Without its scheme, as a message may spell that differently. */
+    const char *named = strncmp(address, "tcp:", 4) == 0 ? address + 4 : address;
+    if (error && expected != QMP_ERR_INVALID_ARGUMENT)
+        check_has(error->message, named, "the message", __FILE__, line);
     qmp_error_free(error);
     if (!status)
         qmp_close(client);

@@ -131,6 +131,28 @@ static void destroyed_exactly_once(void)
     server_stop(server);
 }
 
+static void change_options(void *options)
+{
+    CHECK_STATUS(qmp_options_set_event_capacity(options, 16), QMP_OK);
+}
+
+static void ignore(void *user_data, int32_t level, const char *message)
+{
+    (void)user_data, (void)level, (void)message;
+}
+
+/* Nor while the data is destroyed, whether the logger was set, replaced or refused. */
+static void destroy_may_call(void)
+{
+    qmp_options *options = qmp_options_new();
+    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, options, change_options), QMP_OK);
+    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, options, change_options), QMP_OK);
+    CHECK_STATUS(qmp_options_set_log(options, 99, ignore, options, change_options), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, NULL, options, change_options), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, NULL, NULL), QMP_OK);
+    qmp_options_free(options);
+}
+
 static qmp_client *inner;
 static atomic_int reentered;
 
@@ -169,5 +191,6 @@ int main(void)
     RUN(every_level_keeps_to_itself);
     RUN(destroyed_exactly_once);
     RUN(the_callback_may_call);
+    RUN(destroy_may_call);
     return check_end();
 }

@@ -70,12 +70,12 @@ static void stopped_and_continued(void)
     REQUIRE(client);
     for (int round = 0; round < rounds(50); round++) {
         qmp_error *error = NULL;
-        char *reply = NULL, expected[32], arguments[64];
+        char *reply = NULL, arguments[64], expected[32];
         vm_freeze(vm);
         CHECK_ERROR(qmp_execute_json(client, "query-name", NULL, 20, NULL, &reply, &error), QMP_ERR_TIMEOUT, error);
         vm_thaw(vm);
         snprintf(arguments, sizeof arguments, "{\"command-line\":\"print %d\"}", round);
-        snprintf(expected, sizeof expected, "\"%d\\r\\n\"", round);
+        snprintf(expected, sizeof expected, "\"%#x\\r\\n\"", (unsigned)round);
         CHECK_STATUS(qmp_execute_json(client, "human-monitor-command", arguments, PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
         CHECK_STR(reply, expected);
         qmp_string_free(reply);

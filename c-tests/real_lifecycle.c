@@ -98,7 +98,7 @@ static void large_messages(void)
     memset(arguments + length, ' ', bytes);
     strcpy(arguments + length + bytes, "\"}");
     CHECK_STATUS(qmp_execute_json(client, "human-monitor-command", arguments, 2 * PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
-    CHECK_STR(reply, "\"7\\r\\n\"");
+    CHECK_STR(reply, "\"0x7\\r\\n\"");
     qmp_string_free(reply);
     free(arguments);
     qmp_close(client);

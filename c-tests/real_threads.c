@@ -18,7 +18,7 @@ static void *ask(void *data)
     for (int i = 0; i < rounds(CALLS); i++) {
         char arguments[64], expected[32], *reply = NULL;
         snprintf(arguments, sizeof arguments, "{\"command-line\":\"print %d\"}", thread * 1000 + i);
-        snprintf(expected, sizeof expected, "\"%d\\r\\n\"", thread * 1000 + i);
+        snprintf(expected, sizeof expected, "\"%#x\\r\\n\"", (unsigned)(thread * 1000 + i));
         CHECK_STATUS(qmp_execute_json(client, "human-monitor-command", arguments, PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
         CHECK_STR(reply, expected);
         qmp_string_free(reply);

@@ -17,6 +17,7 @@ static void not_a_client(void *handle)
     CHECK_ERROR(qmp_execute_json(client, "stop", NULL, 1000, NULL, &text, &error), QMP_ERR_INVALID_HANDLE, error);
     CHECK_ERROR(qmp_poll_event(client, 1000, NULL, &event, &error), QMP_ERR_INVALID_HANDLE, error);
     CHECK_ERROR(qmp_event_fd(client, &number, &error), QMP_ERR_INVALID_HANDLE, error);
+    CHECK_INT(number, -1);
     CHECK_ERROR(qmp_query_status(client, 1000, NULL, &flag, &text, &error), QMP_ERR_INVALID_HANDLE, error);
     CHECK_ERROR(qmp_is_running(client, 1000, NULL, &flag, &error), QMP_ERR_INVALID_HANDLE, error);
     CHECK_ERROR(qmp_greeting_json(client, &text, &error), QMP_ERR_INVALID_HANDLE, error);
@@ -50,6 +51,11 @@ static void not_a_cancel(void *handle)
     qmp_close(client);
 }
 
+static void ignore(void *user_data, int32_t level, const char *message)
+{
+    (void)user_data, (void)level, (void)message;
+}
+
 static void not_options(void *handle)
 {
     qmp_options *options = handle;
@@ -58,7 +64,7 @@ static void not_options(void *handle)
     CHECK_STATUS(qmp_options_set_max_message_bytes(options, 4096), QMP_ERR_INVALID_HANDLE);
     CHECK_STATUS(qmp_options_set_event_capacity(options, 16), QMP_ERR_INVALID_HANDLE);
     CHECK_STATUS(qmp_options_set_wait_for_socket(options, true), QMP_ERR_INVALID_HANDLE);
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, NULL, NULL, NULL), QMP_ERR_INVALID_HANDLE);
+    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, NULL, NULL), QMP_ERR_INVALID_HANDLE);
     CHECK_ERROR(qmp_connect(server_address(the_server), options, 1000, NULL, &made, &error), QMP_ERR_INVALID_HANDLE, error);
     CHECK(!made);
     qmp_options_free(options);
