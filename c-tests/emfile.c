@@ -37,7 +37,7 @@ static void connecting_without_descriptors(void)
         qmp_client *client = (qmp_client *)1;
         qmp_error *error = NULL;
         take_all_descriptors(free_ones);
-        /* The server needs one for itself: it waits for it, and the client for the server. */
+        /* The server needs one too. Without it the client waits, or is hung up on under valgrind. */
         qmp_status status = qmp_connect(server_address(server), NULL, 1000, NULL, &client, &error);
         give_them_back();
         connected = status == QMP_OK;
@@ -46,7 +46,8 @@ static void connecting_without_descriptors(void)
             CHECK_STATUS(execute(client, "stop"), QMP_OK);
             CHECK_STATUS(qmp_close(client), QMP_OK);
         } else {
-            CHECK(status == QMP_ERR_RESOURCE || (free_ones > 0 && status == QMP_ERR_BUSY));
+            if (free_ones == 0 || (status != QMP_ERR_BUSY && status != QMP_ERR_DISCONNECTED))
+                CHECK_STATUS(status, QMP_ERR_RESOURCE);
             CHECK(status != QMP_ERR_RESOURCE || (error && error->os_errno == EMFILE));
             CHECK(client == NULL && error != NULL);
         }

@@ -16,8 +16,8 @@ static void tick(peer *peer)
         return;
     while (!atomic_load(&end_wanted)) {
         while (atomic_load(&ticks_wanted) > 0) {
-            peer_say(peer, "{\"event\": \"TICK\"}\r\n");
             atomic_fetch_sub(&ticks_wanted, 1);
+            peer_say(peer, "{\"event\": \"TICK\"}\r\n");
         }
         nap();
     }
