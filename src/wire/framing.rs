@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
+pub use super::object::{Member, Object};
 use super::scan::{self, Scanner, Step};
-pub use super::scan::{Member, Object};
 use super::skim::Skimmer;
 
 #[cfg(test)]
@@ -97,12 +97,13 @@ pub struct Framer {
 
 impl Framer {
     pub fn new(limits: Limits) -> Framer {
+        let depth = limits.depth.min(MAX_DEPTH);
         let mut framer = Framer {
-            limits,
+            limits: Limits { depth, ..limits },
             buffer: Vec::new(),
             start: 0,
             state: State::Between { blanks: 0 },
-            scanner: Scanner::new(limits.depth),
+            scanner: Scanner::new(depth),
             skimmer: Skimmer::new(),
             max_skimmed: 0,
         };

@@ -4,6 +4,7 @@
 pub mod command;
 pub mod framing;
 pub mod message;
+mod object;
 pub mod redact;
 mod scan;
 mod skim;
