@@ -15,7 +15,7 @@ static void freeing_null_does_nothing(void)
 
 static void closing_null_is_told(void)
 {
-    CHECK_STATUS(qmp_close(NULL), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_close(NULL), NULL_HANDLE);
 }
 
 int main(void)

@@ -52,7 +52,5 @@ ABI(event_lost, offsetof(qmp_event, lost) == 56);
 int main(void)
 {
     qmp_client *client;
-    return qmp_connect("", 0, 0, 0, &client, 0) == QMP_ERR_INVALID_ARGUMENT && qmp_close(0) == QMP_ERR_INVALID_ARGUMENT
-               ? 0
-               : 1;
+    return qmp_connect("", 0, 0, 0, &client, 0) == QMP_ERR_INVALID_ARGUMENT ? 0 : 1;
 }

@@ -14,29 +14,29 @@ static void null_handles(void)
     qmp_event *event = (qmp_event *)1;
     qmp_error *error = NULL;
 
-    CHECK_STATUS(qmp_cancel_trigger(NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_max_message_bytes(NULL, 4096), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_event_capacity(NULL, 16), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_wait_for_socket(NULL, true), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_log(NULL, QMP_LOG_INFO, NULL, NULL, NULL), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_cancel_trigger(NULL), NULL_HANDLE);
+    CHECK_STATUS(qmp_options_set_max_message_bytes(NULL, 4096), NULL_HANDLE);
+    CHECK_STATUS(qmp_options_set_event_capacity(NULL, 16), NULL_HANDLE);
+    CHECK_STATUS(qmp_options_set_wait_for_socket(NULL, true), NULL_HANDLE);
+    CHECK_STATUS(qmp_options_set_log(NULL, QMP_LOG_INFO, NULL, NULL, NULL), NULL_HANDLE);
 
-    CHECK_ERROR(qmp_execute_json(NULL, "stop", NULL, 1000, NULL, &text, &error), QMP_ERR_INVALID_ARGUMENT, error);
+    CHECK_ERROR(qmp_execute_json(NULL, "stop", NULL, 1000, NULL, &text, &error), NULL_HANDLE, error);
     CHECK(text == NULL);
-    CHECK_ERROR(qmp_poll_event(NULL, 1000, NULL, &event, &error), QMP_ERR_INVALID_ARGUMENT, error);
+    CHECK_ERROR(qmp_poll_event(NULL, 1000, NULL, &event, &error), NULL_HANDLE, error);
     CHECK(event == NULL);
-    CHECK_ERROR(qmp_event_fd(NULL, &number, &error), QMP_ERR_INVALID_ARGUMENT, error);
+    CHECK_ERROR(qmp_event_fd(NULL, &number, &error), NULL_HANDLE, error);
     CHECK_INT(number, -1);
     text = (char *)1;
-    CHECK_ERROR(qmp_query_status(NULL, 1000, NULL, &flag, &text, &error), QMP_ERR_INVALID_ARGUMENT, error);
+    CHECK_ERROR(qmp_query_status(NULL, 1000, NULL, &flag, &text, &error), NULL_HANDLE, error);
     CHECK(!flag && text == NULL);
     flag = true;
-    CHECK_ERROR(qmp_is_running(NULL, 1000, NULL, &flag, &error), QMP_ERR_INVALID_ARGUMENT, error);
+    CHECK_ERROR(qmp_is_running(NULL, 1000, NULL, &flag, &error), NULL_HANDLE, error);
     CHECK(!flag);
     text = (char *)1;
-    CHECK_ERROR(qmp_greeting_json(NULL, &text, &error), QMP_ERR_INVALID_ARGUMENT, error);
+    CHECK_ERROR(qmp_greeting_json(NULL, &text, &error), NULL_HANDLE, error);
     CHECK(text == NULL);
     number = 77;
-    CHECK_ERROR(qmp_shutdown(NULL, 1000, 1000, true, NULL, &number, &error), QMP_ERR_INVALID_ARGUMENT, error);
+    CHECK_ERROR(qmp_shutdown(NULL, 1000, 1000, true, NULL, &number, &error), NULL_HANDLE, error);
     CHECK_INT(number, 0);
 }
 
@@ -81,13 +81,13 @@ static void the_error_may_always_be_null(void)
 
     CHECK_STATUS(qmp_connect(NULL, NULL, 1000, NULL, &made, NULL), QMP_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(qmp_connect("/nowhere/at/all", NULL, 1000, NULL, &made, NULL), QMP_ERR_NOT_FOUND);
-    CHECK_STATUS(qmp_execute_json(NULL, "stop", NULL, 1000, NULL, &text, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_poll_event(NULL, 1000, NULL, &event, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_event_fd(NULL, &number, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_query_status(NULL, 1000, NULL, &flag, &text, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_is_running(NULL, 1000, NULL, &flag, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_greeting_json(NULL, &text, NULL), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_shutdown(NULL, 1000, 1000, true, NULL, &number, NULL), QMP_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(qmp_execute_json(NULL, "stop", NULL, 1000, NULL, &text, NULL), NULL_HANDLE);
+    CHECK_STATUS(qmp_poll_event(NULL, 1000, NULL, &event, NULL), NULL_HANDLE);
+    CHECK_STATUS(qmp_event_fd(NULL, &number, NULL), NULL_HANDLE);
+    CHECK_STATUS(qmp_query_status(NULL, 1000, NULL, &flag, &text, NULL), NULL_HANDLE);
+    CHECK_STATUS(qmp_is_running(NULL, 1000, NULL, &flag, NULL), NULL_HANDLE);
+    CHECK_STATUS(qmp_greeting_json(NULL, &text, NULL), NULL_HANDLE);
+    CHECK_STATUS(qmp_shutdown(NULL, 1000, 1000, true, NULL, &number, NULL), NULL_HANDLE);
 }
 
 static void the_optional_may_be_null(void)

@@ -7,6 +7,9 @@
 
 #include <qmp.h>
 
+/* What NULL gives where a handle must be. */
+#define NULL_HANDLE QMP_ERR_INVALID_ARGUMENT
+
 #define CHECK_STATUS(actual, expected) check_status((actual), (expected), #actual, __FILE__, __LINE__)
 
 /* Checks the status and the error that must come with it, which it frees. */

@@ -27,10 +27,10 @@ if command -v "$QEMU" >/dev/null; then
     vm=$!
 else
     echo "No $QEMU here: the same on the mock."
-    "$CARGO" build -q --release --example mock
+    "$CARGO" build -q --example mock
     # The mock ends with its standard input, which is ours to close.
     mkfifo "$directory/stdin"
-    "$TARGET/release/examples/mock" "$directory/qmp" <"$directory/stdin" &
+    "$TARGET/debug/examples/mock" "$directory/qmp" <"$directory/stdin" &
     vm=$!
     exec 3>"$directory/stdin"
 fi
