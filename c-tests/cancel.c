@@ -164,12 +164,46 @@ static void one_token_ends_many_calls(void)
     server_stop(server);
 }
 
+/* A machine that runs for ever. */
+static void ignore_presses(peer *peer)
+{
+    char *command;
+    if (!peer_greet(peer))
+        return;
+    while ((command = peer_hear(peer))) {
+        if (is_command(command, "system_powerdown"))
+            atomic_fetch_add(&heard, 1);
+        peer_answer(peer, command, "{\"status\": \"running\", \"running\": true}");
+        free(command);
+    }
+}
+
+static void while_a_guest_goes_down(void)
+{
+    server *server = server_start(ignore_presses);
+    qmp_client *client = connect_to(server_address(server));
+    qmp_cancel *cancel = qmp_cancel_new();
+    qmp_error *error = NULL;
+    pthread_t trigger;
+    int32_t result = 77;
+    atomic_store(&heard, 0);
+    pthread_create(&trigger, NULL, trigger_when_heard, cancel);
+    CHECK_ERROR(qmp_shutdown(client, 10, QMP_FOREVER, true, cancel, &result, &error), QMP_ERR_CANCELLED, error);
+    CHECK_INT(result, 0);
+    pthread_join(trigger, NULL);
+    CHECK_STATUS(execute(client, "query-status"), QMP_OK); /* it was not forced */
+    qmp_cancel_free(cancel);
+    qmp_close(client);
+    server_stop(server);
+}
+
 int main(void)
 {
     RUN(before_the_call);
     RUN(while_a_command_waits);
     RUN(while_connecting);
     RUN(while_waiting_for_the_socket);
+    RUN(while_a_guest_goes_down);
     RUN(one_token_ends_many_calls);
     return check_end();
 }

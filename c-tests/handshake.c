@@ -198,10 +198,15 @@ static void the_greeting_is_kept_verbatim(void)
 static void over_tcp(void)
 {
     server *server = server_start_tcp(serve_plainly);
-    qmp_client *client = connect_to(server_address(server));
-    REQUIRE(client);
-    CHECK_STATUS(execute(client, "stop"), QMP_OK);
-    qmp_close(client);
+    char by_name[64];
+    snprintf(by_name, sizeof by_name, "tcp:localhost%s", strrchr(server_address(server), ':'));
+    const char *const addresses[] = {server_address(server), by_name};
+    for (int i = 0; i < 2; i++) {
+        qmp_client *client = connect_to(addresses[i]);
+        REQUIRE(client);
+        CHECK_STATUS(execute(client, "stop"), QMP_OK);
+        qmp_close(client);
+    }
     server_stop(server);
 }
 

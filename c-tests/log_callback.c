@@ -186,11 +186,37 @@ static void the_callback_may_call(void)
     server_stop(server);
 }
 
+static qmp_client *doomed;
+static atomic_int closes;
+
+static void log_and_close(void *user_data, int32_t level, const char *message)
+{
+    (void)user_data, (void)level, (void)message;
+    if (doomed && qmp_close(doomed) == QMP_OK)
+        atomic_fetch_add(&closes, 1);
+}
+
+static void the_callback_may_close(void)
+{
+    server *server = server_start(serve_plainly);
+    qmp_options *options = qmp_options_new();
+    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_TRACE, log_and_close, NULL, NULL), QMP_OK);
+    CHECK_STATUS(qmp_connect(server_address(server), options, PATIENCE_MS, NULL, &doomed, NULL), QMP_OK);
+    REQUIRE(doomed);
+    /* The call that logs ends with what its own callback did to it. */
+    CHECK_STATUS(execute(doomed, "stop"), QMP_ERR_CLOSED);
+    CHECK_INT(atomic_load(&closes), 1);
+    CHECK_STATUS(qmp_close(doomed), QMP_ERR_INVALID_HANDLE);
+    qmp_options_free(options);
+    server_stop(server);
+}
+
 int main(void)
 {
     RUN(every_level_keeps_to_itself);
     RUN(destroyed_exactly_once);
     RUN(the_callback_may_call);
+    RUN(the_callback_may_close);
     RUN(destroy_may_call);
     return check_end();
 }

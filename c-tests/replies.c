@@ -25,6 +25,19 @@ static void say_big(peer *peer, const char *command, size_t bytes)
     free(text);
 }
 
+static void say_deep(peer *peer, const char *command, size_t depth)
+{
+    char id[32], *text = malloc(2 * depth + 64);
+    command_id(command, id, sizeof id);
+    size_t length = (size_t)sprintf(text, "{\"return\": ");
+    memset(text + length, '[', depth);
+    memset(text + length + depth, ']', depth);
+    length += 2 * depth;
+    length += (size_t)sprintf(text + length, ", \"id\": %s}", id);
+    peer_say_bytes(peer, text, length);
+    free(text);
+}
+
 static void answer_oddly(peer *peer)
 {
     char *command, id[32], text[512];
@@ -60,6 +73,8 @@ static void answer_oddly(peer *peer)
             peer_answer(peer, command, "\"mine\"");
         } else if (is_command(command, "big")) {
             say_big(peer, command, 4 * LIMIT);
+        } else if (is_command(command, "deep")) {
+            say_deep(peer, command, 1000000);
         } else if (is_command(command, "fits")) {
             say_big(peer, command, LIMIT / 2);
         } else if (is_command(command, "garbage")) {
@@ -173,6 +188,28 @@ static void a_reply_over_the_limit(void)
     qmp_close(client);
 }
 
+static void *ask_for_depth(void *client)
+{
+    FAILS("deep", QMP_ERR_TOO_LARGE);
+    GIVES("plain", "\"mine\"");
+    return NULL;
+}
+
+/* However deep a message is, it takes no stack. */
+static void a_million_levels_on_a_small_stack(void)
+{
+    qmp_client *client = connect_to(server_address(the_server));
+    pthread_attr_t small;
+    pthread_t thread;
+    REQUIRE(client);
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 64 * 1024);
+    CHECK_INT(pthread_create(&thread, &small, ask_for_depth, client), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&small);
+    qmp_close(client);
+}
+
 static void garbage_ends_the_connection(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
@@ -221,6 +258,7 @@ int main(void)
     RUN(broken_replies_fail_their_own_call);
     RUN(numbers_and_escapes_are_verbatim);
     RUN(a_reply_over_the_limit);
+    RUN(a_million_levels_on_a_small_stack);
     RUN(garbage_ends_the_connection);
     RUN(an_end_inside_a_message);
     RUN(the_last_word_before_a_reset);
