@@ -93,9 +93,20 @@ void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && *value;
+}
+
 int rounds(int many)
 {
-    return getenv("CHECK_SLOW") ? (many + 9) / 10 : many;
+    return is_set("VALGRIND") ? (many + 9) / 10 : many;
+}
+
+bool memory_is_countable(void)
+{
+    return !is_set("VALGRIND") && !is_set("SANITIZE");
 }
 
 bool wait_for(atomic_bool *flag)
