@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Connecting: one deadline over the socket, the greeting and the negotiation.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::connection::{Connection, State};
+use super::log::Level;
+use super::options::Options;
+use super::resolve::{self, Unresolved};
+use super::wait::{Stop, Wait};
+use crate::error::{Error, Result, Status};
+use crate::session::handshake::negotiation_id;
+use crate::sys::peer;
+use crate::sys::poll::Direction;
+use crate::sys::random;
+use crate::transport::{self, Address, Attempt, Socket, Target};
+
+/// Pauses between attempts grow from the first to the second.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a greeted client waits for the negotiation's reply before it kicks.
+const BEFORE_KICK: Duration = Duration::from_secs(1);
+
+pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc<Connection>> {
+    let address = Address::parse(address)?;
+    let (socket, target) = open(&address, options, wait)?;
+    let connection = Connection::new(socket, address.to_string(), options);
+    connection.greet(wait)?;
+    connection.negotiate(&target, wait)?;
+    connection.register()?;
+    connection
+        .log
+        .write(Level::Info, &format!("connected: {}", connection.version()));
+    Ok(connection)
+}
+
+/// The connected socket, trying again for as long as that makes sense.
+fn open(address: &Address, options: &Options, wait: &Wait<'_>) -> Result<(Socket, Target)> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match attempt(address, wait) {
+            Ok(opened) => return Ok(opened),
+            Err(Unresolved::Stopped(stop)) => return Err(stopped(address, stop, wait, None)),
+            Err(Unresolved::Failed(error)) => error,
+        };
+        if !worth_another_try(&error, address, options) {
+            return Err(refused(address, &error));
+        }
+        wait.sleep(pause);
+        if let Some(stop) = wait.stop() {
+            return Err(stopped(address, stop, wait, Some(&error)));
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// One attempt at each of the addresses that the name stands for.
+fn attempt(
+    address: &Address,
+    wait: &Wait<'_>,
+) -> std::result::Result<(Socket, Target), Unresolved> {
+    let targets = match address {
+        Address::Resolved(target) => vec![target.clone()],
+        Address::Named { host, port } => resolve::resolve(host, *port, wait)?
+            .into_iter()
+            .map(Target::Tcp)
+            .collect(),
+    };
+    let mut last = io::Error::from_raw_os_error(libc::ENOENT);
+    for target in targets {
+        match attempt_one(&target, wait) {
+            Ok(socket) => return Ok((socket, target)),
+            Err(Unresolved::Failed(error)) => last = error,
+            Err(stopped) => return Err(stopped),
+        }
+    }
+    Err(Unresolved::Failed(last))
+}
+
+fn attempt_one(target: &Target, wait: &Wait<'_>) -> std::result::Result<Socket, Unresolved> {
+    let socket = match transport::attempt(target).map_err(Unresolved::Failed)? {
+        Attempt::Connected(socket) => return Ok(socket),
+        Attempt::InProgress(socket) => socket,
+    };
+    loop {
+        let ready = wait
+            .ready(socket.as_fd(), Direction::Write)
+            .map_err(Unresolved::Failed)?;
+        if ready {
+            socket.finish().map_err(Unresolved::Failed)?;
+            return Ok(socket);
+        }
+        if let Some(stop) = wait.stop() {
+            return Err(Unresolved::Stopped(stop));
+        }
+    }
+}
+
+fn worth_another_try(error: &io::Error, address: &Address, options: &Options) -> bool {
+    match error.raw_os_error() {
+        // The backlog is full: other clients wait in line.
+        Some(libc::EAGAIN) => true,
+        Some(libc::ENOENT) => options.wait_for_socket && !matches!(address, Address::Named { .. }),
+        Some(libc::ECONNREFUSED) => options.wait_for_socket && kind_of_file(address).is_none(),
+        _ => false,
+    }
+}
+
+fn refused(address: &Address, error: &io::Error) -> Error {
+    let attempted = format!("connect to {address}");
+    if let Address::Named { .. } = address
+        && error.raw_os_error().is_none()
+    {
+        // The resolver's own kind of error.
+        return Error::new(Status::NotFound, format!("cannot {attempted}: {error}"));
+    }
+    let mut failed = Error::os(&attempted, error);
+    let hint = match (error.raw_os_error(), address) {
+        (Some(libc::ENOENT), Address::Resolved(_)) => {
+            "is the VM started, and its socket at this path? To wait for it set wait_for_socket"
+        }
+        (Some(libc::ECONNREFUSED), _) => kind_of_file(address)
+            .unwrap_or("nobody listens there: a VM that was killed leaves its socket file behind"),
+        (Some(libc::EACCES), _) => "run as a user who may write to the socket",
+        (Some(libc::EPROTOTYPE), Address::Resolved(Target::Descriptor(_))) => {
+            failed.status = Status::InvalidArgument;
+            "want a connected stream socket; the descriptor is still yours"
+        }
+        (Some(libc::EPROTOTYPE), _) => "it is a socket, but no stream socket",
+        (Some(libc::EBADF | libc::ENOTSOCK), Address::Resolved(Target::Descriptor(_))) => {
+            failed.status = Status::InvalidArgument;
+            "want the number of an open, connected stream socket; nothing was taken over"
+        }
+        (Some(libc::EMFILE | libc::ENFILE), _) => "close descriptors or raise RLIMIT_NOFILE",
+        _ => return failed,
+    };
+    failed.message = format!("{}; {hint}", failed.message);
+    failed
+}
+
+/// What a path is that is no socket.
+fn kind_of_file(address: &Address) -> Option<&'static str> {
+    let Address::Resolved(Target::Path(path)) = address else {
+        return None;
+    };
+    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    let kind = fs::metadata(path).ok()?.file_type();
+    if kind.is_socket() {
+        None
+    } else if kind.is_dir() {
+        Some("the path is a directory, not a socket")
+    } else if kind.is_fifo() {
+        Some("the path is a fifo, not a socket")
+    } else if kind.is_file() {
+        Some("the path is a regular file, not a socket")
+    } else {
+        Some("the path is a device, not a socket")
+    }
+}
+
+fn stopped(address: &Address, stop: Stop, wait: &Wait<'_>, last: Option<&io::Error>) -> Error {
+    let limit = wait.deadline.words();
+    match (stop, last) {
+        (Stop::Cancelled, _) => Error::new(
+            Status::Cancelled,
+            format!("connect to {address}: cancelled"),
+        ),
+        (_, Some(last)) if last.raw_os_error() == Some(libc::EAGAIN) => Error::new(
+            Status::Busy,
+            format!(
+                "connect to {address}: its queue of clients was full for {limit}: a monitor \
+                 serves one client at a time"
+            ),
+        )
+        .with_errno(libc::EAGAIN),
+        (_, Some(last)) => {
+            let mut error = refused(address, last);
+            error.message = format!("{} (tried for {limit})", error.message);
+            error
+        }
+        (_, None) => Error::new(
+            Status::Timeout,
+            format!("connect to {address}: no connection within {limit}"),
+        ),
+    }
+}
+
+impl Connection {
+    fn greet(&self, wait: &Wait<'_>) -> Result<()> {
+        let greeted = self.wait(wait, false, |state| {
+            if state.session.greeting.is_some() {
+                return Some(Ok(()));
+            }
+            state.end.clone().map(Err)
+        });
+        match greeted {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(end)) => Err(self.ended_before_handshake(&end)),
+            Err(Stop::Timeout) => Err(self.silent(wait)),
+            Err(stop) => Err(self.early(
+                &format!("connect to {}", self.address),
+                stop,
+                wait,
+                "there was no greeting yet",
+            )),
+        }
+    }
+
+    fn negotiate(&self, target: &Target, wait: &Wait<'_>) -> Result<()> {
+        let id = negotiation_id(random::number());
+        let name = self.state.lock().session.dialect.negotiation;
+        let patience = match wait.deadline.remaining() {
+            Some(left) => BEFORE_KICK.min(left / 2),
+            None => BEFORE_KICK,
+        };
+        let id = self.submit(name, None, Some(id), wait)?;
+        let answered = |state: &mut State| state.has_outcome(id).then_some(());
+        let kicked = self.wait(&wait.at_most(patience), false, answered) == Err(Stop::Timeout);
+        if kicked {
+            transport::kick(target);
+        }
+        let error = match self.reply(name, id, wait) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let end = self.state.lock().end.clone();
+        Err(match (error.status, end) {
+            (Status::Timeout, _) => Error {
+                message: format!(
+                    "connect to {}: it greeted, but did not answer {name} within {}{}: QEMU is \
+                     stopped, or busy with something long",
+                    self.address,
+                    wait.deadline.words(),
+                    if kicked { ", though woken" } else { "" }
+                ),
+                ..error
+            },
+            (Status::Command, _) | (_, None) => error,
+            (_, Some(end)) => self.ended_before_handshake(&end),
+        })
+    }
+
+    /// Nothing that is a greeting came. Without a single byte the monitor has not taken us as its
+    /// client.
+    fn silent(&self, wait: &Wait<'_>) -> Error {
+        let limit = wait.deadline.words();
+        let at = format!("connect to {}", self.address);
+        if self.heard.load(Ordering::Relaxed) {
+            return Error::new(
+                Status::Timeout,
+                format!("{at}: a greeting began, but did not end within {limit}"),
+            );
+        }
+        let peer = self.transport.peer();
+        let process = peer.and_then(|peer| peer::process(peer.pid));
+        match (peer, process) {
+            (Some(peer), Some(process)) if process.stopped => Error::new(
+                Status::Timeout,
+                format!(
+                    "{at}: no greeting within {limit}: process {} ({}) is stopped; send it SIGCONT",
+                    peer.pid, process.name
+                ),
+            ),
+            (peer, process) => {
+                let who = match (peer, process) {
+                    (Some(peer), Some(process)) => {
+                        format!(
+                            " The socket belongs to process {} ({}).",
+                            peer.pid, process.name
+                        )
+                    }
+                    _ => String::new(),
+                };
+                Error::new(
+                    Status::Busy,
+                    format!(
+                        "{at}: connected, but not one byte came within {limit}: another client \
+                         holds the monitor, which serves one at a time, or QEMU is stopped, or \
+                         this is a guest agent's socket.{who}"
+                    ),
+                )
+            }
+        }
+    }
+
+    fn version(&self) -> String {
+        let state = self.state.lock();
+        match state
+            .session
+            .greeting
+            .as_ref()
+            .and_then(|g| g.version.as_ref())
+        {
+            Some(version) => format!(
+                "QEMU {}.{}.{} {}",
+                version.major, version.minor, version.micro, version.package
+            ),
+            None => "QEMU of unknown version".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A connection and its state: everything that the threads which call on it share.
+//!
+//! There is one lock, `state`, held for short steps: never across a system call that could wait,
+//! a callback, or another lock. What needs the socket for longer is a role, which one thread
+//! holds: the reader owns the framer, the writer sets `writing`. See `turns`.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, MutexGuard};
+use std::thread::Thread;
+
+use super::failure::{End, Failure};
+use super::io_thread::{self, Registration};
+use super::lock::Lock;
+use super::log::Log;
+use super::options::Options;
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::session::dialect;
+use crate::session::events::EventQueue;
+use crate::session::handshake::MAX_GREETING_BYTES;
+use crate::session::pending::Fate;
+use crate::sys::epoll::Interest;
+use crate::sys::eventfd::EventFd;
+use crate::sys::text::Text;
+use crate::transport::{Socket, Transport};
+use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
+
+/// How a command ended: the raw text of its `return`, or why there is none.
+pub type Outcome = std::result::Result<Text, Failure>;
+
+pub struct Connection {
+    pub(super) transport: Box<dyn Transport>,
+    /// For messages.
+    pub(super) address: String,
+    pub(super) log: Log,
+    pub(super) max_message_bytes: usize,
+    /// A byte has come.
+    pub(super) heard: AtomicBool,
+    pub(super) state: Lock<State>,
+}
+
+pub(super) type Guard<'a> = MutexGuard<'a, State>;
+
+/// A thread that waits for the reply to its command.
+pub struct Caller {
+    pub id: u64,
+    pub thread: Thread,
+}
+
+/// A thread that sleeps while another one reads.
+pub(super) struct Parked {
+    pub thread: Thread,
+    /// It waits for an event rather than for a reply.
+    pub wants_events: bool,
+}
+
+pub struct State {
+    pub session: Session<Caller>,
+    /// The reader role: there while nobody reads.
+    pub(super) reader: Option<Framer>,
+    /// The writer role is taken.
+    pub(super) writing: bool,
+    /// The socket takes no more; the I/O thread sends the rest when it does.
+    pub(super) blocked: bool,
+    pub(super) parked: Vec<Parked>,
+    /// Outcomes that their callers have not picked up yet.
+    pub(super) done: Vec<(u64, Outcome)>,
+    pub(super) end: Option<End>,
+    /// By `close`: every call ends.
+    pub(super) closed: bool,
+    pub(super) idle: Idle,
+    signal: Option<EventFd>,
+    signalled: bool,
+}
+
+/// What the I/O thread does for the connection while no caller reads.
+pub(super) struct Idle {
+    pub registration: Option<Registration>,
+    /// What it waits for. None: nothing, it fired or was never armed.
+    pub armed: Option<Interest>,
+    /// The I/O thread looks at this connection at every tick, and arms it when it is quiet.
+    pub watched: bool,
+    /// How often the reader role was taken.
+    pub activity: u64,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket, address: String, options: &Options) -> Arc<Connection> {
+        let limits = Limits {
+            bytes: options.max_message_bytes.min(MAX_GREETING_BYTES),
+            depth: MAX_DEPTH,
+        };
+        let events = EventQueue::new(options.event_capacity, options.max_message_bytes);
+        Arc::new(Connection {
+            transport: Box::new(socket),
+            log: Log::new(options.logger.clone(), address.clone()),
+            address,
+            max_message_bytes: options.max_message_bytes,
+            heard: AtomicBool::new(false),
+            state: Lock::new(State {
+                session: Session::new(&dialect::QMP, events),
+                reader: Some(Framer::new(limits)),
+                writing: false,
+                blocked: false,
+                parked: Vec::new(),
+                done: Vec::new(),
+                end: None,
+                closed: false,
+                idle: Idle {
+                    registration: None,
+                    armed: None,
+                    watched: false,
+                    activity: 0,
+                },
+                signal: None,
+                signalled: false,
+            }),
+        })
+    }
+
+    /// From here on the I/O thread reads whatever comes while nobody calls.
+    pub(super) fn register(self: &Arc<Self>) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.end.is_some() {
+            // Its end would be reported for ever.
+            return Ok(());
+        }
+        let interest = state.wanted_interest();
+        let registration = io_thread::register(self, interest)
+            .map_err(|e| Error::os("start the library's I/O thread", &e))?;
+        state.idle.registration = Some(registration);
+        state.idle.armed = Some(interest);
+        Ok(())
+    }
+
+    /// Ends the connection for good: whoever waits is told, what was received stays readable.
+    pub(super) fn finish(&self, state: &mut State, end: End, wakes: &mut Vec<Thread>) {
+        if state.end.is_some() {
+            return;
+        }
+        let farewell_counts = end.is_orderly();
+        state.end = Some(end);
+        self.settle(state, wakes, |fate| match fate {
+            Fate::Done if farewell_counts => None,
+            Fate::Done => Some(Failure::Ended(Fate::Unknown)),
+            other => Some(Failure::Ended(other)),
+        });
+    }
+
+    /// Ends every call on the connection, now and later.
+    pub fn close(&self) {
+        let mut wakes = Vec::new();
+        let mut state = self.state.lock();
+        state.closed = true;
+        self.settle(&mut state, &mut wakes, |fate| Some(Failure::Closed(fate)));
+        drop(state);
+        wakes.iter().for_each(Thread::unpark);
+    }
+
+    /// Gives each waiting command its outcome (no failure: a success without a reply) and lets go
+    /// of the socket, which wakes the threads that poll it.
+    fn settle(
+        &self,
+        state: &mut State,
+        wakes: &mut Vec<Thread>,
+        failure: impl Fn(Fate) -> Option<Failure>,
+    ) {
+        for (caller, fate) in state.session.pending.end() {
+            let outcome = match failure(fate) {
+                Some(failure) => Err(failure),
+                None => Text::copy("{}").ok_or(Failure::NoMemory),
+            };
+            state.done.push((caller.id, outcome));
+            wakes.push(caller.thread);
+        }
+        wakes.extend(state.parked.iter().map(|parked| parked.thread.clone()));
+        state.update_signal();
+        state.idle.registration = None;
+        self.transport.shutdown();
+    }
+
+    /// A descriptor that is readable while a call for an event would not wait.
+    pub fn event_descriptor(&self) -> Result<i32> {
+        use std::os::fd::AsRawFd;
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(self.closed("the event descriptor"));
+        }
+        if state.signal.is_none() {
+            let fresh = EventFd::new().map_err(|e| Error::os("make an event descriptor", &e))?;
+            state.signal = Some(fresh);
+            state.update_signal();
+        }
+        match &state.signal {
+            Some(signal) => Ok(signal.as_fd().as_raw_fd()),
+            None => Err(Error::new(
+                crate::error::Status::Internal,
+                "no event descriptor",
+            )),
+        }
+    }
+}
+
+impl State {
+    /// Keeps the event descriptor readable exactly while an event, or the end, is there to be
+    /// polled. Costs a system call only when that changes.
+    pub(super) fn update_signal(&mut self) {
+        let wanted = !self.session.events.is_empty() || self.end.is_some();
+        if let Some(signal) = &self.signal
+            && wanted != self.signalled
+        {
+            if wanted {
+                signal.set();
+            } else {
+                signal.clear();
+            }
+            self.signalled = wanted;
+        }
+    }
+
+    /// What the I/O thread has to wait for while nobody reads.
+    pub(super) fn wanted_interest(&self) -> Interest {
+        Interest {
+            read: self.reader.is_some(),
+            write: self.blocked,
+        }
+    }
+
+    pub(super) fn take_outcome(&mut self, id: u64) -> Option<Outcome> {
+        let at = self.done.iter().position(|(done, _)| *done == id)?;
+        Some(self.done.swap_remove(at).1)
+    }
+
+    pub(super) fn has_outcome(&self, id: u64) -> bool {
+        self.done.iter().any(|(done, _)| *done == id)
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.closed || self.end.is_some()
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one thread of the library. It reads idle connections, so that events are collected and the
+//! end is noticed while nobody calls, and sends what a full socket did not take.
+//!
+//! Callers never tell it that they read a connection themselves. When it is woken for one that
+//! has a reader it leaves it disarmed and looks again at every tick: a connection in steady use
+//! costs no epoll system call at all.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::connection::Connection;
+use super::lock::Lock;
+use super::turns::{Served, Watched};
+use crate::sys::epoll::{Epoll, Interest};
+use crate::sys::eventfd::EventFd;
+use crate::sys::fork::PerProcess;
+use crate::sys::thread;
+
+/// After so many ticks with one and the same reader the I/O thread stops looking; the reader arms
+/// the connection when it leaves.
+const PATIENCE: u32 = 4;
+
+/// The thread is woken for its mail only when this much has piled up.
+const MAIL_LIMIT: usize = 256;
+
+const WAKE: u64 = 0;
+
+enum Mail {
+    Add(u64, Weak<Connection>),
+    Remove(u64),
+}
+
+struct IoThread {
+    epoll: Epoll,
+    wake: EventFd,
+    mail: Sender<Mail>,
+    next_token: AtomicU64,
+}
+
+static THREAD: PerProcess<Lock<Option<Arc<IoThread>>>> = PerProcess::new(|| Lock::new(None));
+
+/// A connection's place at the I/O thread; dropping it gives the place up.
+pub struct Registration {
+    thread: Arc<IoThread>,
+    token: u64,
+    connection: Weak<Connection>,
+}
+
+pub fn register(connection: &Arc<Connection>, interest: Interest) -> io::Result<Registration> {
+    let thread = running()?;
+    let token = thread.next_token.fetch_add(1, Ordering::Relaxed);
+    // The mail is there before the descriptor can fire.
+    let weak = Arc::downgrade(connection);
+    thread.post(Mail::Add(token, weak.clone()));
+    let fd = connection.transport.as_fd();
+    if let Err(e) = thread.epoll.add(fd, token, interest) {
+        thread.post(Mail::Remove(token));
+        return Err(e);
+    }
+    Ok(Registration {
+        thread,
+        token,
+        connection: weak,
+    })
+}
+
+impl Registration {
+    pub fn arm(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+        self.thread.epoll.arm(fd, self.token, interest)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // A descriptor that a forked child still has open would stay in the epoll set.
+        if let Some(connection) = self.connection.upgrade() {
+            let _ = self.thread.epoll.remove(connection.transport.as_fd());
+        }
+        self.thread.post(Mail::Remove(self.token));
+    }
+}
+
+fn running() -> io::Result<Arc<IoThread>> {
+    let mut slot = THREAD.get().lock();
+    if let Some(thread) = &*slot {
+        return Ok(thread.clone());
+    }
+    let (mail, inbox) = crossbeam_channel::unbounded();
+    let thread = Arc::new(IoThread {
+        epoll: Epoll::new()?,
+        wake: EventFd::new()?,
+        mail,
+        next_token: AtomicU64::new(WAKE + 1),
+    });
+    thread.epoll.add(thread.wake.as_fd(), WAKE, READ)?;
+    let its = thread.clone();
+    thread::spawn("qmp-io", move || Loop::new(its, inbox).run())?;
+    *slot = Some(thread.clone());
+    Ok(thread)
+}
+
+const READ: Interest = Interest {
+    read: true,
+    write: false,
+};
+
+impl IoThread {
+    fn post(&self, mail: Mail) {
+        // The receiver lives as long as the process.
+        let _ = self.mail.send(mail);
+        if self.mail.len() >= MAIL_LIMIT {
+            self.wake.set();
+        }
+    }
+}
+
+/// A connection that had a reader when it fired.
+struct Busy {
+    token: u64,
+    activity: u64,
+    ticks: u32,
+}
+
+struct Loop {
+    thread: Arc<IoThread>,
+    inbox: Receiver<Mail>,
+    connections: HashMap<u64, Weak<Connection>>,
+    busy: Vec<Busy>,
+}
+
+impl Loop {
+    fn new(thread: Arc<IoThread>, inbox: Receiver<Mail>) -> Loop {
+        Loop {
+            thread,
+            inbox,
+            connections: HashMap::new(),
+            busy: Vec::new(),
+        }
+    }
+
+    fn run(mut self) {
+        let mut fired = Vec::new();
+        let mut tick = Instant::now();
+        loop {
+            let timeout = (!self.busy.is_empty()).then_some(Connection::TICK);
+            if self.thread.epoll.wait(&mut fired, timeout).is_err() {
+                // Only a broken program (a closed descriptor that is not its own) gets here.
+                return;
+            }
+            self.read_mail();
+            for token in fired.drain(..) {
+                self.serve(token);
+            }
+            if !self.busy.is_empty() && tick.elapsed() >= Connection::TICK {
+                self.look();
+                tick = Instant::now();
+            }
+        }
+    }
+
+    fn read_mail(&mut self) {
+        for mail in self.inbox.try_iter() {
+            match mail {
+                Mail::Add(token, connection) => {
+                    self.connections.insert(token, connection);
+                }
+                Mail::Remove(token) => {
+                    self.connections.remove(&token);
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, token: u64) {
+        if token == WAKE {
+            self.thread.wake.clear();
+            let _ = self.thread.epoll.arm(self.thread.wake.as_fd(), WAKE, READ);
+            return;
+        }
+        let Some(connection) = self.connections.get(&token).and_then(Weak::upgrade) else {
+            return;
+        };
+        if let Served::Busy { activity } = connection.serve() {
+            // A socket that was full fires for its own sake while a connection is watched.
+            self.busy.retain(|busy| busy.token != token);
+            self.busy.push(Busy {
+                token,
+                activity,
+                ticks: 0,
+            });
+        }
+    }
+
+    fn look(&mut self) {
+        let connections = &self.connections;
+        self.busy.retain_mut(|busy| {
+            let Some(connection) = connections.get(&busy.token).and_then(Weak::upgrade) else {
+                return false;
+            };
+            match connection.look(busy.activity, busy.ticks >= PATIENCE) {
+                Watched::Busy { activity } => {
+                    busy.activity = activity;
+                    busy.ticks = 0;
+                    true
+                }
+                Watched::Held => {
+                    busy.ticks += 1;
+                    true
+                }
+                Watched::Done => false,
+            }
+        });
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::log::Logger;
+
+/// Settings of a connection, copied when it is made.
+#[derive(Clone)]
+pub struct Options {
+    pub max_message_bytes: usize,
+    pub event_capacity: usize,
+    pub wait_for_socket: bool,
+    pub logger: Option<Logger>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            // The largest token that QEMU itself takes.
+            max_message_bytes: 64 * 1024 * 1024,
+            event_capacity: 4096,
+            wait_for_socket: false,
+            logger: None,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From bytes to whom they concern. Runs in the thread that has the reader role.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use super::connection::{Caller, Connection, Outcome, State};
+use super::failure::{End, Failure};
+use super::log::Level;
+use super::turns::Aftermath;
+use crate::session::events::Event;
+use crate::session::handshake::Greeting;
+use crate::session::pending::Unmatched;
+use crate::sys::text::Text;
+use crate::wire::framing::{Fault, Frame, Framer, Object};
+use crate::wire::message::{EventView, Id, Message, Version};
+use crate::wire::redact::redact;
+
+impl Connection {
+    /// Reads once and hands out all that is complete. True: there may be more to read at once.
+    pub(super) fn receive(&self, framer: &mut Framer, after: &mut Aftermath<'_>) -> bool {
+        let Ok(buffer) = framer.buffer() else {
+            self.finish_now(End::NoMemory, after);
+            return false;
+        };
+        let received = self.transport.receive(buffer);
+        let full = buffer.len() == buffer.capacity();
+        match received {
+            Ok(0) => {
+                let mid_message = framer.is_mid_message();
+                self.finish_now(End::Eof { mid_message }, after);
+                return false;
+            }
+            Ok(_) => self.heard.store(true, Ordering::Relaxed),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(e) => {
+                self.finish_now(End::Failed(e.raw_os_error().unwrap_or(libc::EIO)), after);
+                return false;
+            }
+        }
+        while let Some(frame) = framer.next() {
+            if let Frame::Garbage(bytes) = frame {
+                let end = self.end_by_garbage(bytes);
+                self.finish_now(end, after);
+                return false;
+            }
+            if self.frame(frame, after) {
+                framer.set_max_bytes(self.max_message_bytes);
+            }
+        }
+        full
+    }
+
+    fn finish_now(&self, end: End, after: &mut Aftermath<'_>) {
+        after
+            .notes
+            .add(Level::Debug, || format!("the connection ends: {end:?}"));
+        let mut state = self.state.lock();
+        self.finish(&mut state, end, &mut after.wakes);
+    }
+
+    fn end_by_garbage(&self, bytes: &[u8]) -> End {
+        if self.state.lock().session.greeting.is_some() {
+            End::garbage(bytes)
+        } else {
+            End::not_qmp(bytes)
+        }
+    }
+
+    /// True: this was the greeting.
+    fn frame(&self, frame: Frame<'_>, after: &mut Aftermath<'_>) -> bool {
+        match frame {
+            Frame::Message(object) => {
+                after
+                    .notes
+                    .add(Level::Trace, || format!("received {}", redact(object.text)));
+                return self.message(&object, after);
+            }
+            Frame::Other => {
+                let mut state = self.state.lock();
+                state.session.ignored.non_messages += 1;
+                self.before_greeting(
+                    &mut state,
+                    || End::no_message("JSON that is no object"),
+                    after,
+                );
+            }
+            Frame::Refused(refusal) => {
+                after
+                    .notes
+                    .add(Level::Warn, || format!("skipping a message: {refusal:?}"));
+                let mut state = self.state.lock();
+                if state.session.greeting.is_none() {
+                    let end = End::GreetingTooLarge(refusal);
+                    self.finish(&mut state, end, &mut after.wakes);
+                } else if let Some(caller) = state.session.pending.give_up_only_one() {
+                    let failure = Failure::Broken(Fault::Refused(refusal));
+                    state.complete(caller, Err(failure), after);
+                }
+            }
+            Frame::Broken { id, reason } => {
+                let mut state = self.state.lock();
+                let id = id.map_or(Id::Absent, Id::Ours);
+                let matched = state.session.pending.reply(id);
+                if matches!(matched, Err(Unmatched::Anonymous)) {
+                    state.session.ignored.broken_messages += 1;
+                    after
+                        .notes
+                        .add(Level::Warn, || format!("dropped a message: {reason:?}"));
+                }
+                state.settle_reply(matched, Err(Failure::Broken(reason)), after);
+                self.before_greeting(&mut state, || End::no_message("a broken message"), after);
+            }
+            // The caller of this function deals with it.
+            Frame::Garbage(_) => {}
+        }
+        false
+    }
+
+    fn message(&self, object: &Object<'_>, after: &mut Aftermath<'_>) -> bool {
+        let too_early = || End::not_qmp(object.text.as_bytes());
+        match Message::classify(object) {
+            // Copies are made before the lock is taken: their size is the peer's choice.
+            Message::Return { id, value } => {
+                let outcome = Text::copy(value).ok_or(Failure::NoMemory);
+                let mut state = self.state.lock();
+                if !self.before_greeting(&mut state, too_early, after) {
+                    let matched = state.session.pending.reply(id);
+                    state.settle_reply(matched, outcome, after);
+                }
+            }
+            Message::Error { id, error } => {
+                let mut state = self.state.lock();
+                if !self.before_greeting(&mut state, too_early, after) {
+                    let matched = state.session.pending.error_reply(id);
+                    state.settle_reply(matched, Err(Failure::Answer(error)), after);
+                }
+            }
+            Message::Contradictory { id } => {
+                let mut state = self.state.lock();
+                if !self.before_greeting(&mut state, too_early, after) {
+                    let matched = state.session.pending.reply(id);
+                    state.settle_reply(matched, Err(Failure::Contradictory), after);
+                }
+            }
+            Message::Event(view) => self.event(&view, after),
+            Message::Greeting { qmp } => {
+                let mut state = self.state.lock();
+                if state.session.greeting.is_some() {
+                    state.session.ignored.greetings += 1;
+                    after
+                        .notes
+                        .add(Level::Warn, || "a second greeting".to_owned());
+                    return false;
+                }
+                state.session.greeting = Some(Greeting {
+                    json: object.text.into(),
+                    version: Version::parse(qmp),
+                });
+                return true;
+            }
+            Message::OddEvent => {
+                self.state.lock().session.ignored.odd_events += 1;
+                after
+                    .notes
+                    .add(Level::Warn, || "dropped an event without a name".to_owned());
+            }
+            Message::Unknown => {
+                let mut state = self.state.lock();
+                state.session.ignored.non_messages += 1;
+                self.before_greeting(&mut state, too_early, after);
+            }
+        }
+        false
+    }
+
+    fn event(&self, view: &EventView<'_>, after: &mut Aftermath<'_>) {
+        let event = Event::copy(view);
+        let mut state = self.state.lock();
+        match event {
+            Some(event) => state.session.receive_event(event),
+            None => state.session.events.count_lost(),
+        }
+        state.update_signal();
+        let pollers = state.parked.iter().filter(|parked| parked.wants_events);
+        after
+            .wakes
+            .extend(pollers.map(|parked| parked.thread.clone()));
+    }
+
+    /// Before the greeting nothing but events may come. True: something did, and the connection
+    /// ends.
+    fn before_greeting(
+        &self,
+        state: &mut State,
+        end: impl FnOnce() -> End,
+        after: &mut Aftermath<'_>,
+    ) -> bool {
+        let too_early = state.session.greeting.is_none();
+        if too_early {
+            self.finish(state, end(), &mut after.wakes);
+        }
+        too_early
+    }
+}
+
+impl State {
+    fn settle_reply(
+        &mut self,
+        matched: Result<Caller, Unmatched>,
+        outcome: Outcome,
+        after: &mut Aftermath<'_>,
+    ) {
+        let ignored = &mut self.session.ignored;
+        match matched {
+            Ok(caller) => return self.complete(caller, outcome, after),
+            Err(Unmatched::Foreign) => ignored.foreign_replies += 1,
+            Err(Unmatched::Late) => ignored.late_replies += 1,
+            Err(Unmatched::Anonymous) => ignored.anonymous_replies += 1,
+        }
+        if let Err(why) = matched {
+            after
+                .notes
+                .add(Level::Warn, || format!("dropped a reply: {why:?}"));
+        }
+    }
+
+    fn complete(&mut self, caller: Caller, outcome: Outcome, after: &mut Aftermath<'_>) {
+        self.done.push((caller.id, outcome));
+        if caller.thread.id() != thread::current().id() {
+            after.wakes.push(caller.thread);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the VM says of itself.
+
+use serde_json::Value;
+
+use super::connection::Connection;
+use super::wait::Wait;
+use crate::error::{Error, Result, Status};
+
+/// The reply to `query-status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunState {
+    /// Virtual CPUs run.
+    pub running: bool,
+    /// As sent: running, paused, shutdown, prelaunch, … ; newer QEMU adds names.
+    pub status: String,
+}
+
+impl Connection {
+    pub fn query_status(&self, wait: &Wait<'_>) -> Result<RunState> {
+        let reply = self.execute("query-status", None, wait)?;
+        let reply: Value = serde_json::from_str(reply.as_str()).unwrap_or_default();
+        match (reply["running"].as_bool(), reply["status"].as_str()) {
+            (Some(running), Some(status)) if !status.contains('\0') => Ok(RunState {
+                running,
+                status: status.to_owned(),
+            }),
+            _ => Err(Error::new(
+                Status::Protocol,
+                format!(
+                    "query-status on {}: the reply has no \"running\" and \"status\"",
+                    self.address
+                ),
+            )
+            .with_command("query-status")),
+        }
+    }
+
+    /// The whole greeting as the VM sent it.
+    pub fn greeting(&self) -> Result<String> {
+        let state = self.state.lock();
+        if state.closed {
+            return Err(self.closed("the greeting"));
+        }
+        let greeting = state.session.greeting.as_ref();
+        greeting
+            .map(|greeting| greeting.json.to_string())
+            .ok_or_else(|| Error::new(Status::Unsupported, "this VM did not greet"))
+    }
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who reads and who writes. A thread that waits takes the reader role if it is free, so that a
+//! lone caller reads its own reply: one poll, one receive, no thread to wake. Others sleep until
+//! their reply was read for them or the role is handed to them. When nobody is left the I/O
+//! thread takes over.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use super::connection::{Connection, Guard, Parked, State};
+use super::failure::End;
+use super::log::Notes;
+use super::wait::{Stop, Wait};
+use crate::session::pending::Abandoned;
+use crate::sys::poll::Direction;
+use crate::wire::framing::Framer;
+
+/// What follows from a step under the lock and must happen after it: threads to wake, lines to log.
+pub(super) struct Aftermath<'a> {
+    pub wakes: Vec<Thread>,
+    pub notes: Notes<'a>,
+}
+
+impl<'a> Aftermath<'a> {
+    pub fn new(connection: &'a Connection) -> Aftermath<'a> {
+        Aftermath {
+            wakes: Vec::new(),
+            notes: Notes::new(&connection.log),
+        }
+    }
+
+    /// Call without the lock.
+    pub fn wake(&mut self) {
+        for thread in self.wakes.drain(..) {
+            thread.unpark();
+        }
+    }
+}
+
+/// The reader role. Dropped, it goes back, also when the stack unwinds.
+struct Reading<'a> {
+    connection: &'a Connection,
+    framer: Option<Framer>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if let Some(framer) = self.framer.take() {
+            let mut state = self.connection.state.lock();
+            state.reader = Some(framer);
+            let next = self.connection.hand_over(&mut state);
+            drop(state);
+            next.as_ref().map(Thread::unpark);
+        }
+    }
+}
+
+impl Connection {
+    /// Waits until `found` finds something in the state. A finding wins over every reason to stop.
+    pub(super) fn wait<R>(
+        &self,
+        wait: &Wait<'_>,
+        wants_events: bool,
+        mut found: impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<R, Stop> {
+        let _watch = wait.cancel.map(|cancel| cancel.watch());
+        let mut after = Aftermath::new(self);
+        let mut reading = Reading {
+            connection: self,
+            framer: None,
+        };
+        let mut last_look = false;
+        let mut state = self.state.lock();
+        let result = loop {
+            if let Some(found) = found(&mut state) {
+                break Ok(found);
+            }
+            if state.is_ended() {
+                break Err(Stop::Closed);
+            }
+            match wait.stop() {
+                Some(Stop::Timeout) if !last_look => last_look = true,
+                Some(stop) => break Err(stop),
+                None => {}
+            }
+            if reading.framer.is_none() {
+                reading.framer = state.take_reader();
+            }
+            let Some(framer) = &mut reading.framer else {
+                state = self.park(state, wait, wants_events);
+                continue;
+            };
+            drop(state);
+            match wait.ready(self.transport.as_fd(), Direction::Read) {
+                Ok(true) => {
+                    self.receive(framer, &mut after);
+                }
+                Ok(false) => {}
+                Err(e) => {
+                    state = self.state.lock();
+                    break Err(e.into());
+                }
+            }
+            after.wake();
+            if !after.notes.is_empty() {
+                // The logger may call back on this connection, so the role goes first.
+                drop(reading.framer.take().map(|framer| Reading {
+                    connection: self,
+                    framer: Some(framer),
+                }));
+                after.notes.write();
+            }
+            state = self.state.lock();
+        };
+        if let Some(framer) = reading.framer.take() {
+            state.reader = Some(framer);
+        }
+        let next = self.hand_over(&mut state);
+        drop(state);
+        next.as_ref().map(Thread::unpark);
+        result
+    }
+
+    fn park<'a>(&'a self, mut state: Guard<'a>, wait: &Wait<'_>, wants_events: bool) -> Guard<'a> {
+        let thread = thread::current();
+        let id = thread.id();
+        state.parked.push(Parked {
+            thread,
+            wants_events,
+        });
+        drop(state);
+        match wait.deadline.remaining() {
+            Some(time) => thread::park_timeout(time),
+            None => thread::park(),
+        }
+        let mut state = self.state.lock();
+        if let Some(at) = state.parked.iter().position(|p| p.thread.id() == id) {
+            state.parked.swap_remove(at);
+        }
+        state
+    }
+
+    /// Sees to it that somebody reads: a sleeping caller, to be woken by the one who calls this,
+    /// or else the I/O thread.
+    pub(super) fn hand_over(&self, state: &mut State) -> Option<Thread> {
+        if state.reader.is_none() || state.is_ended() {
+            return None;
+        }
+        if let Some(next) = state.parked.first() {
+            return Some(next.thread.clone());
+        }
+        if !state.idle.watched {
+            self.arm(state);
+        }
+        None
+    }
+
+    /// Makes the I/O thread wait for what the connection needs.
+    pub(super) fn arm(&self, state: &mut State) {
+        let wanted = state.wanted_interest();
+        if state.idle.armed == Some(wanted) {
+            return;
+        }
+        if let Some(registration) = &state.idle.registration {
+            // Fails only if the descriptor is not registered, which the registration denies.
+            let _ = registration.arm(self.transport.as_fd(), wanted);
+            state.idle.armed = Some(wanted);
+        }
+    }
+
+    /// Sends what is queued, unless another thread is at it already. What the socket does not take
+    /// at once is left to the I/O thread.
+    pub(super) fn flush<'a>(
+        &'a self,
+        mut state: Guard<'a>,
+        after: &mut Aftermath<'_>,
+    ) -> Guard<'a> {
+        if state.writing || state.blocked || state.is_ended() {
+            return state;
+        }
+        state.writing = true;
+        while let Some(mut out) = state.session.pending.take_output() {
+            drop(state);
+            let sent = loop {
+                match self.transport.send(out.rest()) {
+                    Ok(sent) if out.advance(sent) => break Ok(()),
+                    Ok(_) => {}
+                    Err(e) => break Err(e),
+                }
+            };
+            state = self.state.lock();
+            match sent {
+                Ok(()) => state.session.pending.output_sent(&out),
+                Err(e) => {
+                    let torn = state.session.pending.output_blocked(out);
+                    if torn == Err(Abandoned::Torn) {
+                        self.finish(&mut state, End::Torn, &mut after.wakes);
+                    } else if e.kind() == io::ErrorKind::WouldBlock {
+                        state.blocked = true;
+                        self.arm(&mut state);
+                    } else {
+                        // What has been received is still read, and a reply in it wins; then the
+                        // end of the stream is found.
+                        state.blocked = true;
+                        self.transport.shutdown();
+                    }
+                    break;
+                }
+            }
+        }
+        state.writing = false;
+        state
+    }
+}
+
+impl State {
+    fn take_reader(&mut self) -> Option<Framer> {
+        let framer = self.reader.take();
+        self.idle.activity += u64::from(framer.is_some());
+        framer
+    }
+}
+
+/// How a turn of the I/O thread left the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Served {
+    /// Read, and armed again.
+    Idle,
+    /// A caller reads it; look again at the next tick.
+    Busy { activity: u64 },
+}
+
+/// How a tick found a connection that was busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// Calls come and go.
+    Busy { activity: u64 },
+    /// One caller has been reading all the time.
+    Held,
+    /// Quiet and armed, or ended: no need to look again.
+    Done,
+}
+
+/// A flood is read in batches, between which others get their turn.
+const READS_PER_TURN: usize = 8;
+
+impl Connection {
+    /// The I/O thread's turn: the descriptor was armed and fired.
+    pub(super) fn serve(&self) -> Served {
+        let mut after = Aftermath::new(self);
+        let mut reading = Reading {
+            connection: self,
+            framer: None,
+        };
+        let mut state = self.state.lock();
+        state.idle.armed = None;
+        if state.blocked && !state.is_ended() {
+            state.blocked = false;
+            state = self.flush(state, &mut after);
+        }
+        let activity = state.idle.activity;
+        if !state.is_ended() {
+            reading.framer = state.reader.take();
+        }
+        let busy = reading.framer.is_none() && !state.is_ended();
+        state.idle.watched |= busy;
+        drop(state);
+        if let Some(framer) = &mut reading.framer {
+            for _ in 0..READS_PER_TURN {
+                if !self.receive(framer, &mut after) {
+                    break;
+                }
+            }
+            framer.release();
+        }
+        after.wake();
+        drop(reading);
+        after.notes.write();
+        if busy {
+            Served::Busy { activity }
+        } else {
+            Served::Idle
+        }
+    }
+
+    /// The I/O thread's look at a connection that was busy `activity` ago.
+    pub(super) fn look(&self, activity: u64, patience_over: bool) -> Watched {
+        let mut state = self.state.lock();
+        if state.is_ended() {
+            return Watched::Done;
+        }
+        if state.idle.activity != activity {
+            return Watched::Busy {
+                activity: state.idle.activity,
+            };
+        }
+        if state.reader.is_none() && !patience_over {
+            return Watched::Held;
+        }
+        state.idle.watched = false;
+        if let Some(framer) = &mut state.reader {
+            framer.release();
+            self.arm(&mut state);
+        }
+        // Else whoever reads now arms it in the end.
+        Watched::Done
+    }
+
+    /// How often the I/O thread looks at a busy connection: the longest that an event can wait
+    /// after a burst of calls, when nobody calls any more.
+    pub(super) const TICK: Duration = Duration::from_millis(5);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Commands.
+
+use std::ffi::c_char;
+use std::ptr;
+
+use super::cancel::qmp_cancel;
+use super::connect::qmp_client;
+use super::error::qmp_error;
+use super::gate::{self, Out, gate};
+use super::handle;
+use super::status::qmp_status;
+use crate::client::Wait;
+
+/// Sends a command and waits for its reply.
+///
+/// Any number of threads may have commands under way on one client; each gets its own reply. A
+/// command is sent whole or not at all: one whose time is over while a part of it is out ends the
+/// connection. Nothing is ever sent twice.
+///
+/// client: where to. command: its name, like "query-status": ASCII letters, digits, '-', '_' and
+/// '.'. arguments_json: a JSON object in UTF-8, or NULL for none. It is checked before anything is
+/// sent: nested at most 1000 deep, at most 64 MiB, no name twice in one object. timeout_ms: how
+/// long the call may take; with 0 nothing is sent. cancel: ends the call; may be NULL. reply_json:
+/// gets the value of the reply's "return", JSON text as the VM sent it ("{}" when it is empty), to
+/// be freed with qmp_string_free. error: gets the error; may be NULL.
+///
+/// Text of the human monitor ("human-monitor-command") is a success for QMP also when it says that
+/// something failed. When the VM ends before its reply to "quit" is out, that is a success: "{}".
+///
+/// Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
+/// QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;
+/// with these four outcome_unknown tells whether the command may have been executed;
+/// QMP_ERR_TOO_LARGE: the reply is over the limit, the connection stays usable; QMP_ERR_PROTOCOL:
+/// the reply is not JSON, or the peer lost its way; QMP_ERR_INVALID_ARGUMENT: nothing was sent;
+/// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+///
+/// # Safety
+/// The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+/// or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_execute_json(
+    client: *mut qmp_client,
+    command: *const c_char,
+    arguments_json: *const c_char,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    reply_json: *mut *mut c_char,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let out = Out::new(reply_json, ptr::null_mut(), "reply_json").required()?;
+            let client = handle::get(client)?;
+            let command = gate::text(command, "command")?;
+            let arguments = gate::optional_text(arguments_json, "arguments_json")?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
+            let wait = Wait::new(timeout, cancel.as_deref());
+            let reply = client.execute(command, arguments, &wait)?;
+            out.give(reply.into_raw());
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Connecting and closing.
+#![allow(non_camel_case_types)]
+
+use std::ffi::c_char;
+use std::ptr;
+use std::sync::PoisonError;
+
+use super::cancel::qmp_cancel;
+use super::error::qmp_error;
+use super::gate::{self, Out, gate};
+use super::handle::{self, handle};
+use super::options::qmp_options;
+use super::status::qmp_status;
+use crate::client::{self, Connection, Options, Wait};
+use crate::error::{Error, Result, Status};
+use crate::sys::text::Text;
+
+/// A handle to the connection to one VM. Any number of threads may use it at once. Since 0.1.
+pub struct qmp_client {
+    _private: [u8; 0],
+}
+handle!(qmp_client, Client, Connection);
+
+/// Connects to a VM's monitor: opens the socket, reads the greeting and negotiates capabilities.
+/// When it returns QMP_OK the VM answers.
+///
+/// address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
+/// in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
+/// brackets; "fd:N", a connected stream socket of the caller's, which the library takes over and
+/// closes, also on failure, except with QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE or
+/// QMP_ERR_FORKED. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
+/// everything, or QMP_FOREVER. cancel: ends the call; may be NULL. client: gets a handle, to be
+/// closed with qmp_close. error: gets the error; may be NULL.
+///
+/// Returns QMP_OK; QMP_ERR_NOT_FOUND: no such socket or host; QMP_ERR_REFUSED: nobody listens, or
+/// the path is no socket; QMP_ERR_PERMISSION; QMP_ERR_BUSY: connected, but not one byte came, or
+/// the queue of clients was full: a monitor serves one client at a time; QMP_ERR_TIMEOUT: no
+/// greeting or no answer in time; QMP_ERR_DISCONNECTED: the VM ended during the handshake;
+/// QMP_ERR_PROTOCOL: something else than QMP is there, the message names it if it can;
+/// QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the negotiation was refused; QMP_ERR_CANCELLED;
+/// QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED; QMP_ERR_IO.
+/// Any thread. Since 0.1.
+///
+/// # Safety
+/// address is a NUL-terminated string or NULL; the other pointers that are not handles may be
+/// written, or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_connect(
+    address: *const c_char,
+    options: *const qmp_options,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    client: *mut *mut qmp_client,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let client = Out::new(client, ptr::null_mut(), "client").required()?;
+            let address = gate::bytes(address, "address")?;
+            let options = settings(options)?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
+            let wait = Wait::new(timeout, cancel.as_deref());
+            let connection = client::connect(address, &options, &wait)?;
+            client.give(handle::insert(connection)?);
+            Ok(())
+        })
+    }
+}
+
+fn settings(options: *const qmp_options) -> Result<Options> {
+    Ok(match handle::get_optional(options)? {
+        Some(options) => options
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone(),
+        None => Options::default(),
+    })
+}
+
+/// Closes a connection and frees its handle. The VM goes on.
+///
+/// Calls that other threads have under way on the client return QMP_ERR_CLOSED. Events that were
+/// not polled are gone.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE, so closing twice is
+/// safe; QMP_ERR_FORKED: the parent's connection goes on untouched. Any thread, callbacks too.
+/// Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_close(client: *mut qmp_client) -> qmp_status {
+    // SAFETY: NULL is allowed.
+    unsafe {
+        gate(ptr::null_mut(), || {
+            handle::remove(client)?.close();
+            Ok(())
+        })
+    }
+}
+
+/// Gives the VM's greeting as it was sent: {"QMP": {"version": …, "capabilities": …}}.
+///
+/// client: whose. greeting_json: gets a string, to be freed with qmp_string_free. error: gets the
+/// error; may be NULL. It does not ask the VM, and works after the connection ended too.
+///
+/// Returns QMP_OK; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+/// QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+///
+/// # Safety
+/// The pointers that are not handles may be written, or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_greeting_json(
+    client: *mut qmp_client,
+    greeting_json: *mut *mut c_char,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let out = Out::new(greeting_json, ptr::null_mut(), "greeting_json").required()?;
+            let greeting = handle::get(client)?.greeting()?;
+            out.give(copied(&greeting)?.into_raw());
+            Ok(())
+        })
+    }
+}
+
+/// A text for C.
+pub(super) fn copied(text: &str) -> Result<Text> {
+    Text::copy(text).ok_or_else(|| {
+        Error::new(Status::Resource, "no memory for the result").with_errno(libc::ENOMEM)
+    })
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Events: what the VM reports by itself.
+#![allow(non_camel_case_types)]
+
+use std::ffi::c_char;
+use std::ptr;
+
+use super::cancel::qmp_cancel;
+use super::connect::qmp_client;
+use super::error::qmp_error;
+use super::gate::{self, Out, gate};
+use super::handle;
+use super::status::qmp_status;
+use crate::client::Wait;
+use crate::session::events::Event;
+
+/// A kind of event: the VM sent it. The library's own kinds have other numbers; expect unknown
+/// ones.
+pub const QMP_EVENT_VM: i32 = 0;
+
+/// An event. Read-only; free it with qmp_event_free. Later versions may add members at the end.
+/// Since 0.1.
+#[repr(C)]
+pub struct qmp_event {
+    /// QMP_EVENT_VM, or a kind of the library's own.
+    pub kind: i32,
+    /// "SHUTDOWN", "STOP", … Newer QEMU adds names. Never NULL.
+    pub name: *const c_char,
+    /// The event's "data" as the VM sent it, JSON text; NULL if it has none.
+    pub data: *const c_char,
+    /// The whole event as the VM sent it, JSON text. Never NULL.
+    pub json: *const c_char,
+    /// The VM's wall clock: seconds since 1970, and microseconds. Both -1 if it did not say.
+    pub seconds: i64,
+    pub microseconds: i64,
+    /// Counts the events of a connection from 1, lost ones included.
+    pub sequence: u64,
+    /// How many events were lost between the one handed out before and this one, because the
+    /// queue was full.
+    pub lost: u64,
+}
+
+/// A `qmp_event` and the event that it points into.
+#[repr(C)]
+struct EventBlock {
+    public: qmp_event,
+    event: Event,
+}
+
+fn into_c(event: Event) -> *mut qmp_event {
+    let public = qmp_event {
+        kind: QMP_EVENT_VM,
+        // Each text of an event is followed by a NUL, and stands in memory of its own that does
+        // not move with the event.
+        name: event.name().as_ptr().cast(),
+        data: event
+            .data()
+            .map_or(ptr::null(), |data| data.as_ptr().cast()),
+        json: event.json().as_ptr().cast(),
+        seconds: event.timestamp.0,
+        microseconds: event.timestamp.1,
+        sequence: event.sequence,
+        lost: event.lost,
+    };
+    Box::into_raw(Box::new(EventBlock { public, event })).cast()
+}
+
+/// Frees an event. NULL does nothing.
+///
+/// Any thread. Since 0.1.
+///
+/// # Safety
+/// The event came from this library and has not been freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_event_free(event: *mut qmp_event) {
+    if event.is_null() {
+        return;
+    }
+    gate::quietly(|| {
+        // SAFETY: the caller's promise; every event is the head of an EventBlock from `into_c`.
+        drop(unsafe { Box::from_raw(event.cast::<EventBlock>()) });
+        Ok(())
+    });
+}
+
+/// Gives the oldest event that has not been handed out.
+///
+/// Events wait in a queue from the moment they are received, in the VM's order, and before the
+/// reply of the command that caused them. The queue is bounded (qmp_options_set_event_capacity);
+/// when it is full the oldest event is lost, and SHUTDOWN, STOP, RESUME, RESET, GUEST_PANICKED,
+/// DEVICE_DELETED and the completion of jobs last. What was received before the connection ended
+/// can still be polled. Each event is given to one caller.
+///
+/// client: where from. timeout_ms: how long to wait for one; with 0 what has arrived is looked at.
+/// cancel: ends the wait; may be NULL. event: gets the event, to be freed with qmp_event_free.
+/// error: gets the error; may be NULL.
+///
+/// Returns QMP_OK; QMP_ERR_TIMEOUT: none came; QMP_ERR_DISCONNECTED: the connection ended and the
+/// queue is empty, the message says how the VM ended as far as is known; QMP_ERR_CANCELLED;
+/// QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED;
+/// QMP_ERR_RESOURCE. Any thread. Since 0.1.
+///
+/// # Safety
+/// The pointers that are not handles may be written, or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_poll_event(
+    client: *mut qmp_client,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    event: *mut *mut qmp_event,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let event = Out::new(event, ptr::null_mut(), "event").required()?;
+            let client = handle::get(client)?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
+            let found = client.poll_event(&Wait::new(timeout, cancel.as_deref()))?;
+            event.give(into_c(found));
+            Ok(())
+        })
+    }
+}
+
+/// Gives a descriptor for the caller's own loop: it is readable while qmp_poll_event would not
+/// wait, because an event is there or because the connection has ended.
+///
+/// Wait for it with poll, epoll or select, and call qmp_poll_event with timeout 0 until it gives
+/// QMP_ERR_TIMEOUT. Do not read from it. It belongs to the client and is closed with it. Asking
+/// again gives the same descriptor.
+///
+/// client: whose events. fd: gets the descriptor, -1 on failure. error: gets the error; may be
+/// NULL.
+///
+/// Returns QMP_OK; QMP_ERR_RESOURCE; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT;
+/// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+///
+/// # Safety
+/// The pointers that are not handles may be written, or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_event_fd(
+    client: *mut qmp_client,
+    fd: *mut i32,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let fd = Out::new(fd, -1, "fd").required()?;
+            fd.give(handle::get(client)?.event_descriptor()?);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Settings of a connection, and its logger.
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::c_string;
+use super::gate::{self, gate};
+use super::handle::{self, handle};
+use super::status::qmp_status;
+use crate::client::Options;
+use crate::client::log::{Level, Logger, Sink};
+use crate::error::{Error, Result};
+
+/// A handle to settings. Any thread. Since 0.1.
+pub struct qmp_options {
+    _private: [u8; 0],
+}
+
+pub type SharedOptions = Mutex<Options>;
+handle!(qmp_options, Options, SharedOptions);
+
+/// A log level: something is broken.
+pub const QMP_LOG_ERROR: i32 = 1;
+/// A log level: the peer did something odd, which was dropped.
+pub const QMP_LOG_WARN: i32 = 2;
+/// A log level: connections made, calls that timed out.
+pub const QMP_LOG_INFO: i32 = 3;
+/// A log level: how connections end.
+pub const QMP_LOG_DEBUG: i32 = 4;
+/// A log level: every message. Passwords, secrets and keys are replaced by "<redacted>".
+pub const QMP_LOG_TRACE: i32 = 5;
+
+/// A logger. It may be called from any thread, from several at once, and may call any function of
+/// this library. message is a line without a newline, valid during the call. It must not unwind
+/// (no C++ exception, no longjmp). Since 0.1.
+pub type qmp_log_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
+
+/// A logger of C's and its user_data, which is destroyed with it.
+struct CSink {
+    function: qmp_log_fn,
+    user_data: *mut c_void,
+    destroy: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+}
+
+// SAFETY: the header tells that both functions are called from any thread.
+unsafe impl Send for CSink {}
+// SAFETY: as above, and from several at once.
+unsafe impl Sync for CSink {}
+
+impl Sink for CSink {
+    fn write(&self, level: Level, line: &str) {
+        if let Some(function) = self.function {
+            let line = c_string(line.to_owned());
+            // SAFETY: the header's contract for loggers; `line` lives through the call.
+            unsafe { function(self.user_data, level as i32, line.as_ptr()) };
+        }
+    }
+}
+
+impl Drop for CSink {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.destroy {
+            // SAFETY: the header's contract; dropping happens once.
+            unsafe { destroy(self.user_data) };
+        }
+    }
+}
+
+/// Makes settings, all at their defaults.
+///
+/// Returns a handle to be freed with qmp_options_free, or NULL when memory or handles are short.
+/// Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_new() -> *mut qmp_options {
+    gate::or_null(|| handle::insert(Arc::new(Mutex::new(Options::default()))))
+}
+
+/// Frees settings. Clients that were made with them keep theirs. NULL and a stale handle do
+/// nothing.
+///
+/// Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_free(options: *mut qmp_options) {
+    gate::quietly(|| handle::remove(options).map(drop));
+}
+
+/// Sets the size that one message of the VM may have, in bytes. Default 64 MiB, which is what QEMU
+/// itself takes. Memory that a peer can claim is bounded by a small multiple of it.
+///
+/// A larger reply fails its call with QMP_ERR_TOO_LARGE as soon as the limit is passed, if it is
+/// the only call under way, or else when the reply's id was seen; the rest of the message is
+/// skipped and the connection stays usable. The greeting may have 1 MiB at most, whatever this
+/// limit is.
+///
+/// bytes: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+/// QMP_ERR_FORKED. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_set_max_message_bytes(
+    options: *mut qmp_options,
+    bytes: u64,
+) -> qmp_status {
+    set(options, |options| {
+        options.max_message_bytes = positive(bytes, "bytes")?;
+        Ok(())
+    })
+}
+
+/// Sets how many events wait at most until they are polled. Default 4096. Together they also need
+/// no more memory than the largest message may.
+///
+/// events: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+/// QMP_ERR_FORKED. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_set_event_capacity(
+    options: *mut qmp_options,
+    events: u64,
+) -> qmp_status {
+    set(options, |options| {
+        options.event_capacity = positive(events, "events")?;
+        Ok(())
+    })
+}
+
+/// Sets whether connecting waits for a socket that is not there yet, or on which nobody listens,
+/// until the time is over. Default false: that fails at once.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+/// Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_set_wait_for_socket(
+    options: *mut qmp_options,
+    wait: bool,
+) -> qmp_status {
+    set(options, |options| {
+        options.wait_for_socket = wait;
+        Ok(())
+    })
+}
+
+/// Sets the logger of the clients made with these settings. There is none by default, and the
+/// library never writes to the standard streams.
+///
+/// level: the least important lines wanted, QMP_LOG_ERROR to QMP_LOG_TRACE. function: the logger.
+/// user_data: passed to it; may be NULL. destroy: called with user_data exactly once, when neither
+/// the settings nor a client needs it any more, on whatever thread that is; may be NULL. It is
+/// called also when this function fails.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: function is NULL or level is unknown;
+/// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+///
+/// # Safety
+/// The functions keep to the rules above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_options_set_log(
+    options: *mut qmp_options,
+    level: i32,
+    function: qmp_log_fn,
+    user_data: *mut c_void,
+    destroy: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+) -> qmp_status {
+    // Made first: whatever fails, it is dropped once.
+    let sink = Arc::new(CSink {
+        function,
+        user_data,
+        destroy,
+    });
+    let mut former = None;
+    let status = set(options, |options| {
+        if function.is_none() {
+            return Err(Error::invalid("function is NULL"));
+        }
+        let level = Level::of(level)
+            .ok_or_else(|| Error::invalid(format!("level is {level}: want 1 to 5")))?;
+        former = options.logger.replace(Logger::new(level, sink));
+        Ok(())
+    });
+    // Its destroy function is called here, without a lock.
+    drop(former);
+    status
+}
+
+fn set(options: *mut qmp_options, change: impl FnOnce(&mut Options) -> Result<()>) -> qmp_status {
+    // SAFETY: NULL is allowed.
+    unsafe {
+        gate(std::ptr::null_mut(), || {
+            let options = handle::get(options)?;
+            let mut options = options.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut options)
+        })
+    }
+}
+
+fn positive(number: u64, name: &str) -> Result<usize> {
+    match usize::try_from(number) {
+        Ok(0) => Err(Error::invalid(format!("{name} is 0"))),
+        Ok(number) => Ok(number),
+        Err(_) => Ok(usize::MAX),
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The greeting, and how what comes instead of one is named.
+
+use crate::wire::message::Version;
+
+/// Greetings are a few hundred bytes. Until one has come the peer may be anything, so it is held
+/// to less than the limit for messages.
+pub const MAX_GREETING_BYTES: usize = 1024 * 1024;
+
+/// The id of the negotiation command. It alone is random: a command that an earlier client left
+/// running answers whoever is connected when it ends, and its id must not look like ours. It is
+/// above every id that counting reaches and below 2^53, which every JSON reader keeps exact.
+pub fn negotiation_id(random: u64) -> u64 {
+    (1 << 52) | (random >> 12)
+}
+
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// The whole message as it was sent.
+    pub json: Box<str>,
+    /// None where the greeting does not say.
+    pub version: Option<Version>,
+}
+
+/// What a peer is that does not speak QMP, judged by the first bytes it sends.
+pub fn name_of_stranger(first: &[u8]) -> Option<&'static str> {
+    let starts = |prefix: &[u8]| first.starts_with(prefix);
+    if starts(b"HTTP/") {
+        Some("an HTTP server")
+    } else if starts(b"QEMU ") || starts(b"(qemu)") {
+        Some("QEMU's human monitor (HMP): start QEMU with -qmp, or with mode=control")
+    } else if starts(&[0x15, 0x03]) || starts(&[0x16, 0x03]) {
+        Some("a TLS server")
+    } else if starts(b"SSH-") {
+        Some("an SSH server")
+    } else if starts(b"RFB ") {
+        Some("a VNC server")
+    } else if starts(b"REDQ") {
+        Some("a SPICE server")
+    } else if first.first() == Some(&0xFF)
+        || first.first().is_some_and(|b| (0xFB..=0xFE).contains(b))
+    {
+        Some("a telnet server: add telnet=off to QEMU's socket")
+    } else if starts(b"220 ") || starts(b"220-") {
+        Some("a mail or FTP server")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_negotiation_id_is_out_of_the_way_and_exact() {
+        for random in [0, 1, u64::MAX] {
+            let id = negotiation_id(random);
+            assert!((1 << 52..1 << 53).contains(&id), "{id}");
+        }
+        assert_ne!(negotiation_id(1 << 12), negotiation_id(2 << 12));
+    }
+
+    #[test]
+    fn strangers_are_named() {
+        assert_eq!(name_of_stranger(b"HTTP/1.1 400"), Some("an HTTP server"));
+        assert!(
+            name_of_stranger(b"QEMU 7.2.22 monitor")
+                .unwrap()
+                .contains("HMP")
+        );
+        assert_eq!(
+            name_of_stranger(b"\x15\x03\x01\0\x02"),
+            Some("a TLS server")
+        );
+        assert_eq!(name_of_stranger(b"hello"), None);
+        assert_eq!(name_of_stranger(b""), None);
+    }
+}

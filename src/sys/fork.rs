@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Knowing that this process is a child that `fork` made. The child has the parent's memory but
+//! none of its threads, and locks may be held by threads that do not exist: nothing the parent
+//! made may be touched.
+
+use std::ptr;
+use std::sync::Once;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn in_child() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many forks lie between the first process that used the library and this one. A handler
+/// counts, so that asking costs no system call.
+pub fn generation() -> u32 {
+    static REGISTER: Once = Once::new();
+    if !REGISTER.is_completed() {
+        REGISTER.call_once(|| {
+            // SAFETY: the handler only adds to an atomic, which is safe in a forked child, and the
+            // library is linked with `-z nodelete`, so its code outlives every fork. If memory is
+            // short and registering fails, forks go unnoticed; nothing else depends on it.
+            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        });
+    }
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// State of one process, made when first needed. A forked child gets its own; the parent's copy in
+/// it is left alone for ever.
+pub struct PerProcess<T: 'static> {
+    current: AtomicPtr<Made<T>>,
+    make: fn() -> T,
+}
+
+struct Made<T> {
+    generation: u32,
+    value: T,
+}
+
+impl<T: Send + Sync> PerProcess<T> {
+    pub const fn new(make: fn() -> T) -> PerProcess<T> {
+        PerProcess {
+            current: AtomicPtr::new(ptr::null_mut()),
+            make,
+        }
+    }
+
+    pub fn get(&self) -> &'static T {
+        let generation = generation();
+        let found = self.current.load(Ordering::Acquire);
+        // SAFETY: a pointer stored here came from `Box::leak` below and is never freed.
+        if let Some(made) = unsafe { found.as_ref() }
+            && made.generation == generation
+        {
+            return &made.value;
+        }
+        let fresh = Box::into_raw(Box::new(Made {
+            generation,
+            value: (self.make)(),
+        }));
+        match self
+            .current
+            .compare_exchange(found, fresh, Ordering::AcqRel, Ordering::Acquire)
+        {
+            // SAFETY: `fresh` is leaked on purpose: it is reachable through `current` for ever.
+            Ok(_) => unsafe { &(*fresh).value },
+            Err(winner) => {
+                // SAFETY: `fresh` was not published, so this thread alone owns it; `winner` was
+                // published by another thread of this generation and is never freed.
+                unsafe {
+                    drop(Box::from_raw(fresh));
+                    &(*winner).value
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Waiting for descriptors.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::time::Duration;
+
+use super::check;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Read,
+    Write,
+}
+
+/// Waits until the first descriptor is ready, or the second (if any) is readable, or the time is
+/// over. True: the first is ready, or has ended. A signal ends the wait early: callers look at
+/// their own deadline and come back.
+pub fn wait(
+    fd: BorrowedFd<'_>,
+    direction: Direction,
+    wake: Option<BorrowedFd<'_>>,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let entry = |fd: i32, events| libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    };
+    let events = match direction {
+        Direction::Read => libc::POLLIN,
+        Direction::Write => libc::POLLOUT,
+    };
+    let mut fds = [
+        entry(fd.as_raw_fd(), events),
+        entry(wake.map_or(-1, |w| w.as_raw_fd()), libc::POLLIN),
+    ];
+    let count = if wake.is_some() { 2 } else { 1 };
+    let limit = timeout.map(|t| libc::timespec {
+        tv_sec: t.as_secs().min(i32::MAX as u64) as libc::time_t,
+        tv_nsec: libc::c_long::from(t.subsec_nanos()),
+    });
+    // SAFETY: `fds` has at least `count` entries, `limit` is null or lives through the call, and
+    // the signal mask is left alone.
+    let result = unsafe {
+        libc::ppoll(
+            fds.as_mut_ptr(),
+            count,
+            limit.as_ref().map_or(ptr::null(), ptr::from_ref),
+            ptr::null(),
+        )
+    };
+    match check(result) {
+        Ok(_) => Ok(fds[0].revents != 0),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(e) => Err(e),
+    }
+}

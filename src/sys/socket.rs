@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stream sockets. Nothing here blocks, raises SIGPIPE, or leaves a descriptor open across exec.
+
+use std::ffi::c_int;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::check;
+
+/// Longest path of a unix socket, without its terminating NUL.
+pub const MAX_UNIX_PATH: usize = 107;
+
+/// A unix address: a path in the file system or a name in the abstract namespace.
+#[derive(Clone, Copy, Debug)]
+pub enum UnixName<'a> {
+    Path(&'a [u8]),
+    Abstract(&'a [u8]),
+}
+
+pub fn open(family: c_int) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no pointers; the result is checked.
+    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
+    // SAFETY: a fresh descriptor that only this value owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `EAGAIN`: the listener's backlog is full.
+pub fn connect_unix(fd: BorrowedFd<'_>, name: UnixName<'_>) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid sockaddr_un.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let (bytes, start) = match name {
+        UnixName::Path(path) => (path, 0),
+        UnixName::Abstract(name) => (name, 1),
+    };
+    if bytes.is_empty() || bytes.len() > MAX_UNIX_PATH - start {
+        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+    }
+    for (to, from) in address.sun_path[start..].iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    let header = mem::offset_of!(libc::sockaddr_un, sun_path);
+    let size = match name {
+        UnixName::Path(_) => header + bytes.len() + 1,
+        UnixName::Abstract(_) => header + 1 + bytes.len(),
+    };
+    // SAFETY: `address` is initialised for at least `size` bytes.
+    unsafe { connect(fd, (&raw const address).cast(), size) }
+}
+
+/// `EINPROGRESS`: wait until it is writable, then ask [`pending_error`].
+pub fn connect_tcp(fd: BorrowedFd<'_>, to: &SocketAddr) -> io::Result<()> {
+    match to {
+        SocketAddr::V4(v4) => {
+            let address = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(v4.ip().octets()),
+                },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: a whole sockaddr_in.
+            unsafe { connect(fd, (&raw const address).cast(), mem::size_of_val(&address)) }
+        }
+        SocketAddr::V6(v6) => {
+            let address = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr {
+                    s6_addr: v6.ip().octets(),
+                },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: a whole sockaddr_in6.
+            unsafe { connect(fd, (&raw const address).cast(), mem::size_of_val(&address)) }
+        }
+    }
+}
+
+/// # Safety
+/// `address` points to `size` initialised bytes.
+unsafe fn connect(
+    fd: BorrowedFd<'_>,
+    address: *const libc::sockaddr,
+    size: usize,
+) -> io::Result<()> {
+    loop {
+        // SAFETY: the caller's promise.
+        let result = unsafe { libc::connect(fd.as_raw_fd(), address, size as libc::socklen_t) };
+        match check(result) {
+            // Interrupted before it began (a non-blocking connect does not wait): again.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+/// SO_ERROR, which reading clears: how a connect that was in progress ended.
+pub fn pending_error(fd: BorrowedFd<'_>) -> io::Result<()> {
+    match option(fd, libc::SO_ERROR)? {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+fn option(fd: BorrowedFd<'_>, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut size = mem::size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: `value` is as large as `size` says, and both live through the call.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut size,
+        )
+    })?;
+    Ok(value)
+}
+
+/// Small commands leave at once.
+pub fn set_no_delay(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let on: c_int = 1;
+    // SAFETY: `on` is an int, as the option wants.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            (&raw const on).cast(),
+            mem::size_of::<c_int>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// Takes over a descriptor of the caller's, if it is an open stream socket; else it stays the
+/// caller's.
+pub fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: only looks at the number; an unopened one is answered with EBADF.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    // SAFETY: open, as the call above showed; borrowed only within this function.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    if option(borrowed, libc::SO_TYPE)? != libc::SOCK_STREAM
+        || option(borrowed, libc::SO_ACCEPTCONN)? != 0
+    {
+        return Err(io::Error::from_raw_os_error(libc::EPROTOTYPE));
+    }
+    // SAFETY: sets a flag of an open descriptor.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
+    // SAFETY: open, and the caller gives it away.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends what the socket takes at once.
+pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    loop {
+        // SAFETY: `bytes` is readable for its length.
+        let sent = unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+        if sent >= 0 {
+            return Ok(sent as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Appends what is there to the vector's spare room; 0 is the end of the stream. Descriptors that
+/// the peer passes along are closed by the kernel, since no room for them is given.
+pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        let spare = into.spare_capacity_mut();
+        // SAFETY: `spare` is writable for its length.
+        let got = unsafe {
+            libc::recv(
+                fd.as_raw_fd(),
+                spare.as_mut_ptr().cast(),
+                spare.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        if got >= 0 {
+            // SAFETY: the kernel initialised `got` bytes of the spare room.
+            unsafe { into.set_len(into.len() + got as usize) };
+            return Ok(got as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Ends both directions, which wakes every thread that waits for the socket, here and at the peer.
+pub fn shutdown(fd: BorrowedFd<'_>) {
+    // SAFETY: no pointers. It fails only if the connection ended already.
+    unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How bytes reach a VM and come back. Nothing here waits: that is the client's business.
+
+pub mod address;
+mod given;
+pub mod memory;
+mod socket;
+mod tcp;
+mod unix;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+pub use address::Address;
+pub use socket::Socket;
+
+use crate::sys::peer::Credentials;
+
+/// A connected byte stream. Sending and receiving take what can be had at once and say
+/// `WouldBlock` when that is nothing; the descriptor tells when to try again.
+pub trait Transport: AsFd + Send + Sync {
+    /// How many of the bytes were taken.
+    fn send(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Appends to the vector's spare capacity; 0 is the end.
+    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize>;
+    /// Ends both directions and wakes whoever waits for the descriptor.
+    fn shutdown(&self);
+    /// Who made the listening socket, where the kernel knows.
+    fn peer(&self) -> Option<Credentials>;
+}
+
+/// Where one attempt to connect goes: an address whose host name, if any, has been resolved.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Path(Vec<u8>),
+    Abstract(Vec<u8>),
+    Tcp(SocketAddr),
+    Descriptor(i32),
+}
+
+/// An attempt to connect.
+pub enum Attempt {
+    Connected(Socket),
+    /// When it gets writable, [`Socket::finish`] tells how it went.
+    InProgress(Socket),
+}
+
+pub fn attempt(target: &Target) -> io::Result<Attempt> {
+    match target {
+        Target::Path(path) => unix::connect_path(path).map(Attempt::Connected),
+        Target::Abstract(name) => unix::connect_abstract(name).map(Attempt::Connected),
+        Target::Tcp(to) => tcp::connect(to),
+        Target::Descriptor(fd) => given::adopt(*fd).map(Attempt::Connected),
+    }
+}
+
+impl Socket {
+    /// Whether a connect that was in progress went well.
+    pub fn finish(&self) -> io::Result<()> {
+        crate::sys::socket::pending_error(self.as_fd())
+    }
+}
+
+/// A second connection, closed at once. QEMU may sit in `accept` of its listener with everything
+/// else blocked when a client came in the very moment of its start; this frees it.
+pub fn kick(target: &Target) {
+    if !matches!(target, Target::Descriptor(_)) {
+        drop(attempt(target));
+    }
+}

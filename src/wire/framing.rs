@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bytes to frames, by the structure of JSON and never by lines. Each byte is looked at once, however the stream is cut.
+
+use std::ops::Range;
+
+use super::scan::{self, Scanner, Step};
+pub use super::scan::{Member, Object};
+use super::skim::Skimmer;
+
+#[cfg(test)]
+mod tests;
+
+/// The deepest nesting accepted: QEMU's own limit.
+pub const MAX_DEPTH: usize = scan::DEEPEST;
+
+/// Room for at least one read.
+const READ: usize = 16 << 10;
+/// What the buffer may hold beyond one message of the largest size.
+const SLACK: usize = 64 << 10;
+/// How much of the bytes between messages is shown when they are no JSON.
+const SHOWN: usize = 64;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub bytes: usize,
+    pub depth: usize,
+}
+
+/// A limit that a message passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Bytes { limit: usize },
+    Depth { limit: usize },
+}
+
+/// Why a message cannot be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Refused(Refusal),
+    NotJson,
+    NotUtf8,
+}
+
+#[derive(Debug)]
+pub enum Frame<'a> {
+    Message(Object<'a>),
+    /// A top-level array or scalar.
+    Other,
+    /// A limit was passed just now. The rest of that message is skipped; `Broken` follows when it ends.
+    Refused(Refusal),
+    /// The end of a message that was refused or is not JSON, with its id where one could be picked up.
+    Broken {
+        id: Option<u64>,
+        reason: Fault,
+    },
+    /// The first of the bytes between messages that are no JSON; none, when a message or the blanks before it do not end.
+    /// The stream cannot be followed any further.
+    Garbage(&'a [u8]),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no memory for the receive buffer")]
+pub struct OutOfMemory;
+
+#[derive(Clone, Copy)]
+enum State {
+    Between {
+        blanks: usize,
+    },
+    Message,
+    Skipping(Fault),
+    /// The blanks were refused; nothing can follow.
+    Endless,
+    Failed,
+}
+
+/// A frame before it borrows from the buffer.
+enum Found {
+    Value(Range<usize>),
+    Refused(Refusal),
+    Broken { id: Option<u64>, reason: Fault },
+    Garbage(Range<usize>),
+}
+
+pub struct Framer {
+    limits: Limits,
+    buffer: Vec<u8>,
+    /// What stands before this position is done with.
+    start: usize,
+    state: State,
+    scanner: Scanner,
+    skimmer: Skimmer,
+    max_skimmed: u64,
+}
+
+impl Framer {
+    pub fn new(limits: Limits) -> Framer {
+        let mut framer = Framer {
+            limits,
+            buffer: Vec::new(),
+            start: 0,
+            state: State::Between { blanks: 0 },
+            scanner: Scanner::new(limits.depth),
+            skimmer: Skimmer::new(),
+            max_skimmed: 0,
+        };
+        framer.set_max_bytes(limits.bytes);
+        framer
+    }
+
+    pub fn set_max_bytes(&mut self, bytes: usize) {
+        self.limits.bytes = bytes;
+        self.max_skimmed = (bytes as u64).saturating_mul(16).max(1 << 30);
+    }
+
+    /// Where received bytes are appended, with room for at least one read. Take every frame before asking again.
+    pub fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
+        if self.buffer.capacity() - self.buffer.len() < READ || self.start == self.buffer.len() {
+            // Only here, so that a message is moved at most once.
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let held = self.buffer.len();
+        if self.buffer.capacity() - held < READ {
+            // Geometric, so that a large message needs few reads and is copied a bounded number of times.
+            let most = self.limits.bytes.saturating_add(SLACK);
+            let wanted = if held == 0 {
+                READ
+            } else {
+                (2 * held + READ).next_power_of_two()
+            };
+            let wanted = wanted.min(most).max(held + READ);
+            self.buffer
+                .try_reserve_exact(wanted - held)
+                .map_err(|_| OutOfMemory)?;
+        }
+        Ok(&mut self.buffer)
+    }
+
+    /// The next thing found in the bytes so far. None: more bytes are needed.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Option<Frame<'_>> {
+        Some(match self.find()? {
+            Found::Value(span) => match std::str::from_utf8(&self.buffer[span.clone()]) {
+                Ok(text) if text.starts_with('{') => {
+                    Frame::Message(Object::new(text, self.scanner.spans()))
+                }
+                Ok(_) => Frame::Other,
+                Err(_) => Frame::Broken {
+                    id: self.id_of(span),
+                    reason: Fault::NotUtf8,
+                },
+            },
+            Found::Refused(refusal) => Frame::Refused(refusal),
+            Found::Broken { id, reason } => Frame::Broken { id, reason },
+            Found::Garbage(span) => Frame::Garbage(&self.buffer[span]),
+        })
+    }
+
+    /// A part of a message is held or being skipped.
+    pub fn is_mid_message(&self) -> bool {
+        match self.state {
+            State::Between { .. } => self.start < self.buffer.len(),
+            State::Message | State::Skipping(_) => true,
+            State::Endless | State::Failed => false,
+        }
+    }
+
+    /// Gives the memory back if nothing is held: idle connections cost little.
+    pub fn release(&mut self) {
+        if self.start == self.buffer.len() {
+            self.drop_buffer();
+        }
+    }
+
+    fn drop_buffer(&mut self) {
+        self.buffer = Vec::new();
+        self.start = 0;
+    }
+
+    fn find(&mut self) -> Option<Found> {
+        match self.state {
+            State::Between { blanks } => self.begin(blanks),
+            State::Message => self.message(),
+            State::Skipping(reason) => self.skip(reason),
+            State::Endless => Some(self.fail(0)),
+            State::Failed => {
+                self.drop_buffer();
+                None
+            }
+        }
+    }
+
+    /// Between messages: blanks, byte order marks, and the 0xFF that a guest agent sends to mark a fresh start.
+    fn begin(&mut self, mut blanks: usize) -> Option<Found> {
+        while let Some(rest @ &[byte, ..]) = self.buffer.get(self.start..) {
+            let skipped = match byte {
+                b' ' | b'\t' | b'\r' | b'\n' | 0xff => 1,
+                b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                    self.scanner.reset();
+                    self.state = State::Message;
+                    return self.message();
+                }
+                _ if rest.starts_with(BYTE_ORDER_MARK) => BYTE_ORDER_MARK.len(),
+                _ if BYTE_ORDER_MARK.starts_with(rest) => break,
+                _ => return Some(self.fail(SHOWN)),
+            };
+            self.start += skipped;
+            blanks += skipped;
+            if blanks > self.limits.bytes {
+                self.state = State::Endless;
+                return Some(Found::Refused(Refusal::Bytes {
+                    limit: self.limits.bytes,
+                }));
+            }
+        }
+        self.state = State::Between { blanks };
+        None
+    }
+
+    fn message(&mut self) -> Option<Found> {
+        let text = &self.buffer[self.start..];
+        let structured = matches!(text.first(), Some(b'{' | b'['));
+        let step = self.scanner.scan(text);
+        let seen = match step {
+            Step::More => text.len(),
+            Step::Done(end) => end,
+            Step::Bad(at) | Step::TooDeep(at) => at + 1,
+        };
+        if seen > self.limits.bytes {
+            return Some(self.refuse(Refusal::Bytes {
+                limit: self.limits.bytes,
+            }));
+        }
+        match step {
+            Step::More => None,
+            Step::Done(end) => {
+                self.state = State::Between { blanks: 0 };
+                self.start += end;
+                Some(Found::Value(self.start - end..self.start))
+            }
+            Step::TooDeep(_) => Some(self.refuse(Refusal::Depth {
+                limit: self.limits.depth,
+            })),
+            Step::Bad(_) if structured => {
+                self.skip_from_here(Fault::NotJson);
+                self.skip(Fault::NotJson)
+            }
+            // A scalar has no structure by which its end could be found.
+            Step::Bad(_) => Some(self.fail(SHOWN)),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Found {
+        self.skip_from_here(Fault::Refused(refusal));
+        Found::Refused(refusal)
+    }
+
+    fn skip_from_here(&mut self, reason: Fault) {
+        self.skimmer = Skimmer::new();
+        self.state = State::Skipping(reason);
+    }
+
+    fn skip(&mut self, reason: Fault) -> Option<Found> {
+        let Some(end) = self.skimmer.feed(&self.buffer[self.start..]) else {
+            self.start = self.buffer.len();
+            if self.buffer.capacity() > SLACK {
+                self.drop_buffer();
+            }
+            return (self.skimmer.skimmed() > self.max_skimmed).then(|| self.fail(0));
+        };
+        self.start += end;
+        self.state = State::Between { blanks: 0 };
+        Some(Found::Broken {
+            id: self.skimmer.id(),
+            reason,
+        })
+    }
+
+    fn fail(&mut self, shown: usize) -> Found {
+        self.state = State::Failed;
+        Found::Garbage(self.start..self.buffer.len().min(self.start + shown))
+    }
+
+    fn id_of(&self, span: Range<usize>) -> Option<u64> {
+        let mut skimmer = Skimmer::new();
+        skimmer.feed(&self.buffer[span]);
+        skimmer.id()
+    }
+}
