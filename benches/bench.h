@@ -66,8 +66,11 @@ double median_of_calls(const side *side, const target *target, int calls);
 double median_of_connects(const side *side, const target *target, int calls);
 double mean_of_threads(const side *side, const target *target, int calls);
 
-// syscalls.c: counted over all threads of a fresh process
-double syscalls_per_call(const side *side, const target *target);
+// syscalls.c: counted over all threads of a fresh process. What the other threads do goes by the clock, not by calls.
+typedef struct syscalls {
+    double per_call, others_per_ms;
+} syscalls;
+syscalls syscalls_count(const side *side, const target *target);
 
 // stats.c
 double now_us(void);

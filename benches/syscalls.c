@@ -19,8 +19,13 @@ static void make_calls(const side *side, const target *target, int calls)
     _exit(0);
 }
 
-// All syscalls, of all threads, of a process that connects, makes `calls` calls and closes.
-static long count(const side *side, const target *target, int calls)
+typedef struct tally {
+    long caller, others; // stops, two to a syscall: on the way in, and on the way out
+    double us;
+} tally;
+
+// The syscalls of a process that connects, makes `calls` calls and closes.
+static tally count(const side *side, const target *target, int calls)
 {
     int status;
     pid_t child = fork();
@@ -30,7 +35,7 @@ static long count(const side *side, const target *target, int calls)
         ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL))
         die("cannot trace a process");
 
-    long stops = 0; // two to a syscall: one on the way in, one on the way out
+    tally stops = { .us = -now_us() };
     for (pid_t pid = child;;) {
         ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
         do
@@ -39,16 +44,21 @@ static long count(const side *side, const target *target, int calls)
         while (pid != child && !WIFSTOPPED(status));
         if (!WIFSTOPPED(status))
             break;
-        stops += WSTOPSIG(status) == (SIGTRAP | 0x80);
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+            *(pid == child ? &stops.caller : &stops.others) += 1;
     }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         die("the traced process failed");
-    return stops / 2;
+    stops.us += now_us();
+    return stops;
 }
 
 // The difference of two runs: what connecting and closing cost falls out.
-double syscalls_per_call(const side *side, const target *target)
+syscalls syscalls_count(const side *side, const target *target)
 {
-    long once = count(side, target, CALLS);
-    return (double)(count(side, target, 2 * CALLS) - once) / CALLS;
+    tally once = count(side, target, CALLS), twice = count(side, target, 2 * CALLS);
+    return (syscalls){
+        .per_call = (double)(twice.caller - once.caller) / 2 / CALLS,
+        .others_per_ms = (double)(twice.others - once.others) / 2 / (twice.us - once.us) * 1e3,
+    };
 }
