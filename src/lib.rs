@@ -15,6 +15,8 @@
 pub mod client;
 pub mod error;
 pub mod ffi;
+#[cfg(feature = "mock")]
+pub mod mock;
 pub mod session;
 pub mod sys;
 pub mod transport;

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The client and real QEMU.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connecting;
+mod large;
+mod lifecycle;
+mod siblings;
+mod stopped;
+mod threads;

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Real QEMU processes, killed when their test ends.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::Folder;
+use super::client::{Client, Failure, Options};
+
+const MACHINE: &[&str] = &[
+    "-M",
+    "pc",
+    "-accel",
+    "tcg",
+    "-m",
+    "32",
+    "-nodefaults",
+    "-display",
+    "none",
+];
+
+/// True where QEMU is missing and its tests are to be left out.
+pub fn missing(program: &str) -> bool {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).exists())
+    });
+    if !found {
+        let required = std::env::var_os("QMP_REQUIRE_QEMU").is_some_and(|value| value == "1");
+        assert!(!required, "{program} is missing");
+        // Past the test harness, which keeps the output of passing tests to itself.
+        let _ = writeln!(std::io::stderr(), "skipped: {program} is missing");
+    }
+    !found
+}
+
+pub struct Qemu {
+    folder: Folder,
+    pub child: Child,
+}
+
+impl Qemu {
+    /// A machine whose firmware finds nothing to boot, with its monitor on `-qmp`.
+    pub fn start(arguments: &[&str]) -> Qemu {
+        let folder = Folder::new();
+        let socket = format!("unix:{},server=on,wait=off", folder.join("qmp").display());
+        Qemu::spawn(
+            folder,
+            "qemu-system-x86_64",
+            &[MACHINE, &["-qmp", &socket], arguments].concat(),
+        )
+    }
+
+    /// As `start`, with `mode` among the monitor's settings, "pretty=on" for instance.
+    pub fn start_with_monitor(mode: &str) -> Qemu {
+        let folder = Folder::new();
+        let socket = format!(
+            "socket,id=qmp,path={},server=on,wait=off",
+            folder.join("qmp").display()
+        );
+        let monitor = format!("chardev=qmp,mode=control,{mode}");
+        let arguments = [MACHINE, &["-chardev", &socket, "-mon", &monitor]].concat();
+        Qemu::spawn(folder, "qemu-system-x86_64", &arguments)
+    }
+
+    pub fn start_storage_daemon() -> Qemu {
+        let folder = Folder::new();
+        let socket = format!(
+            "socket,id=qmp,path={},server=on,wait=off",
+            folder.join("qmp").display()
+        );
+        Qemu::spawn(
+            folder,
+            "qemu-storage-daemon",
+            &["--chardev", &socket, "--monitor", "chardev=qmp"],
+        )
+    }
+
+    /// Another machine on the same socket, after this one has ended.
+    pub fn restart(mut self) -> Qemu {
+        self.kill();
+        let folder = std::mem::replace(&mut self.folder, Folder::new());
+        let socket = format!("unix:{},server=on,wait=off", folder.join("qmp").display());
+        Qemu::spawn(
+            folder,
+            "qemu-system-x86_64",
+            &[MACHINE, &["-qmp", &socket]].concat(),
+        )
+    }
+
+    fn spawn(folder: Folder, program: &str, arguments: &[&str]) -> Qemu {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // Dies with the test, however that ends.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let child = command.spawn().unwrap();
+        Qemu { folder, child }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("qmp")
+    }
+
+    pub fn address(&self) -> String {
+        self.socket().to_str().unwrap().to_owned()
+    }
+
+    pub fn connect(&self) -> Result<Client, Failure> {
+        self.connect_with(Options::default())
+    }
+
+    /// However long QEMU takes to start.
+    pub fn connect_with(&self, options: Options) -> Result<Client, Failure> {
+        let options = Options {
+            wait_for_socket: true,
+            ..options
+        };
+        Client::connect_with(&self.address(), options, super::LONG)
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let status = unsafe { libc::kill(self.child.id() as i32, signal) };
+        assert_eq!(status, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
