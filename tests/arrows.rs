@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("transport", &["error", "sys"]),
     ("client", &["error", "wire", "session", "sys", "transport"]),
     ("mock", &["error", "wire", "transport"]),
-    ("ffi", &["error", "client", "mock"]),
+    ("ffi", &["error", "sys", "session", "client", "mock"]),
 ];
 
 const UNSAFE_ROOMS: &[&str] = &["sys", "ffi"];

@@ -110,7 +110,7 @@ pub extern "C" fn qmp_options_set_max_message_bytes(
 }
 
 /// Sets how many events wait at most until they are polled. Default 4096. Together they also need
-/// no more memory than the largest message may.
+/// no more memory than the largest message may, or 4 MiB if that is more.
 ///
 /// events: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
 /// QMP_ERR_FORKED. Any thread. Since 0.1.
@@ -142,7 +142,7 @@ pub extern "C" fn qmp_options_set_wait_for_socket(
 }
 
 /// Sets the logger of the clients made with these settings. There is none by default, and the
-/// library never writes to the standard streams.
+/// library never writes to the standard streams, except to tell of a bug in itself.
 ///
 /// level: the least important lines wanted, QMP_LOG_ERROR to QMP_LOG_TRACE. function: the logger.
 /// user_data: passed to it; may be NULL. It must live until destroy is called, which may be after

@@ -185,7 +185,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let status = unsafe { qmp_close(self.0) };
+        let status = qmp_close(self.0);
         if !std::thread::panicking() {
             assert_eq!(status, QMP_OK);
         }
