@@ -34,13 +34,16 @@ impl Status {
             libc::ENOENT | libc::ENOTDIR => Status::NotFound,
             libc::EACCES | libc::EPERM => Status::Permission,
             libc::ECONNREFUSED => Status::Refused,
-            libc::EAGAIN => Status::Busy,
             libc::ETIMEDOUT => Status::Timeout,
             libc::EPROTOTYPE | libc::EPROTONOSUPPORT => Status::Protocol,
             libc::ECONNRESET | libc::EPIPE | libc::ENOTCONN => Status::Disconnected,
-            libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::ENOSPC => {
-                Status::Resource
-            }
+            // EAGAIN: no thread could be made.
+            libc::EMFILE
+            | libc::ENFILE
+            | libc::ENOMEM
+            | libc::ENOBUFS
+            | libc::ENOSPC
+            | libc::EAGAIN => Status::Resource,
             _ => Status::Io,
         }
     }

@@ -59,7 +59,9 @@ fn generate() -> String {
     header += "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
     for path in sections() {
         header += &format!("\n/* ---- {} ---- */\n\n", title(&path));
-        header += section(&config, &path).trim();
+        // What rustdoc calls safety is the C programmer's part of the contract.
+        let section = section(&config, &path).replace(" * # Safety\n * ", " * The caller's part: ");
+        header += section.trim();
         header += "\n";
     }
     header += &format!("\n#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {guard} */\n");

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Connecting: one deadline over the socket, the greeting and the negotiation.
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +22,6 @@ use crate::error::{Error, Result, Status};
 use crate::session::handshake::negotiation_id;
 use crate::sys::peer;
 use crate::sys::poll::Direction;
-use crate::sys::random;
 use crate::transport::{self, Address, Attempt, Socket, Target};
 
 /// Pauses between attempts grow from the first to the second.
@@ -32,6 +33,8 @@ const BEFORE_KICK: Duration = Duration::from_secs(1);
 
 pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc<Connection>> {
     let address = Address::parse(address)?;
+    wait.prepare()
+        .map_err(|e| Error::os(&format!("connect to {address}"), &e))?;
     let (socket, target) = open(&address, options, wait)?;
     let connection = Connection::new(socket, address.to_string(), options);
     connection.greet(wait)?;
@@ -50,6 +53,10 @@ fn open(address: &Address, options: &Options, wait: &Wait<'_>) -> Result<(Socket
         let error = match attempt(address, wait) {
             Ok(opened) => return Ok(opened),
             Err(Unresolved::Stopped(stop)) => return Err(stopped(address, stop, wait, None)),
+            Err(Unresolved::NoThread(error)) => {
+                let attempted = format!("start a thread to look up {address}");
+                return Err(Error::os(&attempted, &error));
+            }
             Err(Unresolved::Failed(error)) => error,
         };
         if !worth_another_try(&error, address, options) {
@@ -76,10 +83,18 @@ fn attempt(
             .collect(),
     };
     let mut last = io::Error::from_raw_os_error(libc::ENOENT);
-    for target in targets {
-        match attempt_one(&target, wait) {
-            Ok(socket) => return Ok((socket, target)),
+    for (done, target) in targets.iter().enumerate() {
+        // Each address gets its share of the time: the first may lead nowhere.
+        let share = match wait.deadline.remaining() {
+            Some(left) => wait.at_most(left / (targets.len() - done) as u32),
+            None => *wait,
+        };
+        match attempt_one(target, &share) {
+            Ok(socket) => return Ok((socket, target.clone())),
             Err(Unresolved::Failed(error)) => last = error,
+            Err(Unresolved::Stopped(Stop::Timeout)) if wait.stop().is_none() => {
+                last = io::Error::from_raw_os_error(libc::ETIMEDOUT);
+            }
             Err(stopped) => return Err(stopped),
         }
     }
@@ -87,17 +102,16 @@ fn attempt(
 }
 
 fn attempt_one(target: &Target, wait: &Wait<'_>) -> std::result::Result<Socket, Unresolved> {
-    let socket = match transport::attempt(target).map_err(Unresolved::Failed)? {
+    let pending = match transport::attempt(target).map_err(Unresolved::Failed)? {
         Attempt::Connected(socket) => return Ok(socket),
-        Attempt::InProgress(socket) => socket,
+        Attempt::InProgress(pending) => pending,
     };
     loop {
         let ready = wait
-            .ready(socket.as_fd(), Direction::Write)
+            .ready(pending.as_fd(), Direction::Write)
             .map_err(Unresolved::Failed)?;
         if ready {
-            socket.finish().map_err(Unresolved::Failed)?;
-            return Ok(socket);
+            return pending.finish().map_err(Unresolved::Failed);
         }
         if let Some(stop) = wait.stop() {
             return Err(Unresolved::Stopped(stop));
@@ -107,8 +121,11 @@ fn attempt_one(target: &Target, wait: &Wait<'_>) -> std::result::Result<Socket, 
 
 fn worth_another_try(error: &io::Error, address: &Address, options: &Options) -> bool {
     match error.raw_os_error() {
-        // The backlog is full: other clients wait in line.
-        Some(libc::EAGAIN) => true,
+        // A unix socket's backlog is full: other clients wait in line.
+        Some(libc::EAGAIN) => matches!(
+            address,
+            Address::Resolved(Target::Path(_) | Target::Abstract(_))
+        ),
         Some(libc::ENOENT) => options.wait_for_socket && !matches!(address, Address::Named { .. }),
         Some(libc::ECONNREFUSED) => options.wait_for_socket && kind_of_file(address).is_none(),
         _ => false,
@@ -216,36 +233,48 @@ impl Connection {
     }
 
     fn negotiate(&self, target: &Target, wait: &Wait<'_>) -> Result<()> {
-        let id = negotiation_id(random::number());
+        let id = negotiation_id(RandomState::new().build_hasher().finish());
         let name = self.state.lock().session.dialect.negotiation;
         let patience = match wait.deadline.remaining() {
             Some(left) => BEFORE_KICK.min(left / 2),
             None => BEFORE_KICK,
         };
-        let id = self.submit(name, None, Some(id), wait)?;
         let answered = |state: &mut State| state.has_outcome(id).then_some(());
-        let kicked = self.wait(&wait.at_most(patience), false, answered) == Err(Stop::Timeout);
-        if kicked {
-            transport::kick(target);
-        }
-        let error = match self.reply(name, id, wait) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let mut kicked = false;
+        let negotiated = self.submit(name, None, Some(id), wait).and_then(|id| {
+            if self.wait(&wait.at_most(patience), false, answered) == Err(Stop::Timeout) {
+                kicked = true;
+                transport::kick(target);
+            }
+            self.reply(name, id, wait)
+        });
+        let Err(error) = negotiated else {
+            return Ok(());
         };
         let end = self.state.lock().end.clone();
+        let at = format!("connect to {}", self.address);
         Err(match (error.status, end) {
-            (Status::Timeout, _) => Error {
-                message: format!(
-                    "connect to {}: it greeted, but did not answer {name} within {}{}: QEMU is \
-                     stopped, or busy with something long",
-                    self.address,
+            (Status::Command, _) => error,
+            (_, Some(end)) => self.ended_before_handshake(&end),
+            (Status::Timeout, None) => Error::new(
+                Status::Timeout,
+                format!(
+                    "{at}: it greeted, but did not answer {name} within {}{}: QEMU is stopped, or \
+                     busy with something long",
                     wait.deadline.words(),
                     if kicked { ", though woken" } else { "" }
                 ),
+            ),
+            (Status::Cancelled, None) => Error::new(
+                Status::Cancelled,
+                format!("{at}: cancelled during the negotiation"),
+            ),
+            // No command of the caller's is concerned.
+            (_, None) => Error {
+                command: None,
+                outcome_unknown: false,
                 ..error
             },
-            (Status::Command, _) | (_, None) => error,
-            (_, Some(end)) => self.ended_before_handshake(&end),
         })
     }
 

@@ -23,9 +23,13 @@ use crate::session::handshake::MAX_GREETING_BYTES;
 use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
 use crate::sys::eventfd::EventFd;
+use crate::sys::fork;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
 use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
+
+/// A low limit for messages does not make the queue of events forget.
+const LEAST_EVENT_BYTES: usize = 4 << 20;
 
 /// How a command ended: the raw text of its `return`, or why there is none.
 pub type Outcome = std::result::Result<Text, Failure>;
@@ -36,6 +40,7 @@ pub struct Connection {
     pub(super) address: String,
     pub(super) log: Log,
     pub(super) max_message_bytes: usize,
+    forks_before: u32,
     /// A byte has come.
     pub(super) heard: AtomicBool,
     pub(super) state: Lock<State>,
@@ -62,6 +67,8 @@ pub struct State {
     pub(super) reader: Option<Framer>,
     /// The writer role is taken.
     pub(super) writing: bool,
+    /// The errno that sending failed with: what is left is to read what has come.
+    pub(super) send_error: Option<i32>,
     /// The socket takes no more; the I/O thread sends the rest when it does.
     pub(super) blocked: bool,
     pub(super) parked: Vec<Parked>,
@@ -92,18 +99,26 @@ impl Connection {
             bytes: options.max_message_bytes.min(MAX_GREETING_BYTES),
             depth: MAX_DEPTH,
         };
-        let events = EventQueue::new(options.event_capacity, options.max_message_bytes);
+        let events = EventQueue::new(
+            options.event_capacity,
+            options.max_message_bytes.max(LEAST_EVENT_BYTES),
+        );
+        // Until it has greeted the peer may be anything.
+        let mut framer = Framer::new(limits);
+        framer.set_objects_only(true);
         Arc::new(Connection {
             transport: Box::new(socket),
             log: Log::new(options.logger.clone(), address.clone()),
             address,
             max_message_bytes: options.max_message_bytes,
+            forks_before: fork::forks(),
             heard: AtomicBool::new(false),
             state: Lock::new(State {
                 session: Session::new(&dialect::QMP, events),
-                reader: Some(Framer::new(limits)),
+                reader: Some(framer),
                 writing: false,
                 blocked: false,
+                send_error: None,
                 parked: Vec::new(),
                 done: Vec::new(),
                 end: None,
@@ -132,6 +147,9 @@ impl Connection {
             .map_err(|e| Error::os("start the library's I/O thread", &e))?;
         state.idle.registration = Some(registration);
         state.idle.armed = Some(interest);
+        if let Some(framer) = &mut state.reader {
+            framer.release();
+        }
         Ok(())
     }
 
@@ -140,13 +158,14 @@ impl Connection {
         if state.end.is_some() {
             return;
         }
-        let farewell_counts = end.is_orderly();
+        let farewell_counts = end.is_the_peers();
         state.end = Some(end);
         self.settle(state, wakes, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
             other => Some(Failure::Ended(other)),
         });
+        self.let_go(state);
     }
 
     /// Ends every call on the connection, now and later.
@@ -154,13 +173,27 @@ impl Connection {
         let mut wakes = Vec::new();
         let mut state = self.state.lock();
         state.closed = true;
+        // With nobody inside and no copy in a forked child, closing the descriptor does it all.
+        let busy = state.reader.is_none() || state.writing || !state.parked.is_empty();
+        let copied = fork::forks() != self.forks_before;
         self.settle(&mut state, &mut wakes, |fate| Some(Failure::Closed(fate)));
+        if busy || copied {
+            self.let_go(&mut state);
+        }
+        state.idle.registration = None;
         drop(state);
         wakes.iter().for_each(Thread::unpark);
     }
 
-    /// Gives each waiting command its outcome (no failure: a success without a reply) and lets go
-    /// of the socket, which wakes the threads that poll it.
+    /// Ends the socket, which wakes the threads that wait in it, and the I/O thread's interest.
+    fn let_go(&self, state: &mut State) {
+        if let Some(registration) = state.idle.registration.take() {
+            registration.remove(self.transport.as_fd());
+        }
+        self.transport.shutdown();
+    }
+
+    /// Gives each waiting command its outcome; no failure: a success without a reply.
     fn settle(
         &self,
         state: &mut State,
@@ -177,8 +210,6 @@ impl Connection {
         }
         wakes.extend(state.parked.iter().map(|parked| parked.thread.clone()));
         state.update_signal();
-        state.idle.registration = None;
-        self.transport.shutdown();
     }
 
     /// A descriptor that is readable while a call for an event would not wait.
@@ -207,7 +238,7 @@ impl State {
     /// Keeps the event descriptor readable exactly while an event, or the end, is there to be
     /// polled. Costs a system call only when that changes.
     pub(super) fn update_signal(&mut self) {
-        let wanted = !self.session.events.is_empty() || self.end.is_some();
+        let wanted = !self.session.events.is_empty() || self.is_ended();
         if let Some(signal) = &self.signal
             && wanted != self.signalled
         {

@@ -6,7 +6,6 @@ use super::failure::End;
 use super::wait::Wait;
 use crate::error::Result;
 use crate::session::events::Event;
-use crate::session::power::Power;
 
 impl Connection {
     /// The oldest event. What was received before the connection ended can still be polled.
@@ -39,19 +38,5 @@ impl Connection {
         let mut error = self.ended("no more events", end);
         error.message = format!("{} ({power})", error.message);
         error
-    }
-}
-
-impl Power {
-    /// What is known of the VM's end.
-    fn words(&self) -> String {
-        match &self.last {
-            Some(shutdown) => format!(
-                "after SHUTDOWN by the {}, reason \"{}\"",
-                if shutdown.by_guest { "guest" } else { "host" },
-                shutdown.reason
-            ),
-            None => "without SHUTDOWN: the cause is unknown".to_owned(),
-        }
     }
 }

@@ -42,6 +42,10 @@ impl Connection {
         if let Some(stop) = wait.stop() {
             return Err(self.stopped(name, stop, None, wait));
         }
+        if let Err(e) = wait.prepare() {
+            // Found out before anything is sent.
+            return Err(self.stopped(name, e.into(), None, wait));
+        }
         let id = id.unwrap_or_else(|| state.session.pending.next_id());
         let farewell = state.session.dialect.is_farewell(name);
         drop(state);

@@ -62,8 +62,11 @@ impl End {
     }
 
     /// The peer ended it by itself, so a command that asked for that has succeeded.
-    pub fn is_orderly(&self) -> bool {
-        matches!(self, End::Eof { .. } | End::Failed(_))
+    pub fn is_the_peers(&self) -> bool {
+        matches!(
+            self,
+            End::Eof { .. } | End::Failed(libc::ECONNRESET | libc::EPIPE)
+        )
     }
 
     /// What calls that waited are told; later ones are told `Disconnected`.
@@ -136,6 +139,10 @@ impl Connection {
     /// What `command` failed with.
     pub(super) fn failed(&self, command: &str, failure: Failure, end: Option<&End>) -> Error {
         let at = format!("{command} on {}", self.address);
+        let unseen = matches!(
+            failure,
+            Failure::Broken(_) | Failure::Contradictory | Failure::NoMemory
+        );
         let error = match failure {
             Failure::Answer(body) => {
                 let mut error = Error::new(
@@ -192,7 +199,9 @@ impl Connection {
             )
             .with_errno(libc::ENOMEM),
         };
-        error.with_command(command)
+        // A reply came, but whether it told of success or failure was not seen.
+        let unknown = unseen || error.outcome_unknown;
+        error.with_command(command).with_outcome_unknown(unknown)
     }
 
     /// `command` ended early: `abandoned` tells how far it had come, None that it was not begun.

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -46,43 +47,39 @@ struct IoThread {
 
 static THREAD: PerProcess<Lock<Option<Arc<IoThread>>>> = PerProcess::new(|| Lock::new(None));
 
-/// A connection's place at the I/O thread; dropping it gives the place up.
+/// A connection's place at the I/O thread; dropping it gives the place up. The descriptor leaves
+/// the epoll set when it is closed, or by [`Registration::remove`].
 pub struct Registration {
     thread: Arc<IoThread>,
     token: u64,
-    connection: Weak<Connection>,
 }
 
 pub fn register(connection: &Arc<Connection>, interest: Interest) -> io::Result<Registration> {
     let thread = running()?;
     let token = thread.next_token.fetch_add(1, Ordering::Relaxed);
     // The mail is there before the descriptor can fire.
-    let weak = Arc::downgrade(connection);
-    thread.post(Mail::Add(token, weak.clone()));
+    thread.post(Mail::Add(token, Arc::downgrade(connection)));
     let fd = connection.transport.as_fd();
     if let Err(e) = thread.epoll.add(fd, token, interest) {
         thread.post(Mail::Remove(token));
         return Err(e);
     }
-    Ok(Registration {
-        thread,
-        token,
-        connection: weak,
-    })
+    Ok(Registration { thread, token })
 }
 
 impl Registration {
     pub fn arm(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
         self.thread.epoll.arm(fd, self.token, interest)
     }
+
+    /// For a descriptor that stays open, here or in a forked child.
+    pub fn remove(&self, fd: BorrowedFd<'_>) {
+        let _ = self.thread.epoll.remove(fd);
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // A descriptor that a forked child still has open would stay in the epoll set.
-        if let Some(connection) = self.connection.upgrade() {
-            let _ = self.thread.epoll.remove(connection.transport.as_fd());
-        }
         self.thread.post(Mail::Remove(self.token));
     }
 }
@@ -187,7 +184,9 @@ impl Loop {
         let Some(connection) = self.connections.get(&token).and_then(Weak::upgrade) else {
             return;
         };
-        if let Served::Busy { activity } = connection.serve() {
+        // A bug met on one connection must not cost the others their reader.
+        let served = panic::catch_unwind(AssertUnwindSafe(|| connection.serve()));
+        if let Ok(Served::Busy { activity }) = served {
             // A socket that was full fires for its own sake while a connection is watched.
             self.busy.retain(|busy| busy.token != token);
             self.busy.push(Busy {

@@ -12,6 +12,7 @@ use super::turns::Aftermath;
 use crate::session::events::Event;
 use crate::session::handshake::Greeting;
 use crate::session::pending::Unmatched;
+use crate::session::power::Shutdown;
 use crate::sys::text::Text;
 use crate::wire::framing::{Fault, Frame, Framer, Object};
 use crate::wire::message::{EventView, Id, Message, Version};
@@ -19,17 +20,27 @@ use crate::wire::redact::redact;
 
 impl Connection {
     /// Reads once and hands out all that is complete. True: there may be more to read at once.
-    pub(super) fn receive(&self, framer: &mut Framer, after: &mut Aftermath<'_>) -> bool {
+    /// `waits`: for something to read, as long as the transport does.
+    pub(super) fn receive(
+        &self,
+        framer: &mut Framer,
+        waits: bool,
+        after: &mut Aftermath<'_>,
+    ) -> bool {
         let Ok(buffer) = framer.buffer() else {
             self.finish_now(End::NoMemory, after);
             return false;
         };
-        let received = self.transport.receive(buffer);
+        let received = self.transport.receive(buffer, waits);
         let full = buffer.len() == buffer.capacity();
         match received {
             Ok(0) => {
                 let mid_message = framer.is_mid_message();
-                self.finish_now(End::Eof { mid_message }, after);
+                let end = match self.state.lock().send_error {
+                    Some(errno) => End::Failed(errno),
+                    None => End::Eof { mid_message },
+                };
+                self.finish_now(end, after);
                 return false;
             }
             Ok(_) => self.heard.store(true, Ordering::Relaxed),
@@ -47,6 +58,7 @@ impl Connection {
             }
             if self.frame(frame, after) {
                 framer.set_max_bytes(self.max_message_bytes);
+                framer.set_objects_only(false);
             }
         }
         full
@@ -86,7 +98,7 @@ impl Connection {
                     after,
                 );
             }
-            Frame::Refused(refusal) => {
+            Frame::Refused { refusal, is_event } => {
                 after
                     .notes
                     .add(Level::Warn, || format!("skipping a message: {refusal:?}"));
@@ -94,7 +106,7 @@ impl Connection {
                 if state.session.greeting.is_none() {
                     let end = End::GreetingTooLarge(refusal);
                     self.finish(&mut state, end, &mut after.wakes);
-                } else if let Some(caller) = state.session.pending.give_up_only_one() {
+                } else if !is_event && let Some(caller) = state.session.pending.give_up_only_one() {
                     let failure = Failure::Broken(Fault::Refused(refusal));
                     state.complete(caller, Err(failure), after);
                 }
@@ -146,6 +158,7 @@ impl Connection {
             }
             Message::Event(view) => self.event(&view, after),
             Message::Greeting { qmp } => {
+                let version = Version::parse(qmp);
                 let mut state = self.state.lock();
                 if state.session.greeting.is_some() {
                     state.session.ignored.greetings += 1;
@@ -156,7 +169,7 @@ impl Connection {
                 }
                 state.session.greeting = Some(Greeting {
                     json: object.text.into(),
-                    version: Version::parse(qmp),
+                    version,
                 });
                 return true;
             }
@@ -177,10 +190,16 @@ impl Connection {
 
     fn event(&self, view: &EventView<'_>, after: &mut Aftermath<'_>) {
         let event = Event::copy(view);
+        let shutdown = Shutdown::of(view);
         let mut state = self.state.lock();
         match event {
-            Some(event) => state.session.receive_event(event),
-            None => state.session.events.count_lost(),
+            Some(event) => state.session.receive_event(event, shutdown),
+            None => {
+                state.session.events.count_lost();
+                if let Some(shutdown) = shutdown {
+                    state.session.power.observe(shutdown);
+                }
+            }
         }
         state.update_signal();
         let pollers = state.parked.iter().filter(|parked| parked.wants_events);

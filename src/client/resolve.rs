@@ -13,6 +13,7 @@ use super::wait::{Stop, Wait};
 type Answer = io::Result<Vec<SocketAddr>>;
 
 pub enum Unresolved {
+    NoThread(io::Error),
     Stopped(Stop),
     Failed(io::Error),
 }
@@ -26,7 +27,7 @@ pub fn resolve(host: &str, port: u16, wait: &Wait<'_>) -> Result<Vec<SocketAddr>
         *theirs.lock() = Some(answer.map(Iterator::collect));
         caller.unpark();
     })
-    .map_err(Unresolved::Failed)?;
+    .map_err(Unresolved::NoThread)?;
     loop {
         if let Some(answer) = slot.lock().take() {
             return answer.map_err(Unresolved::Failed);

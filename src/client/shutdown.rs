@@ -13,7 +13,6 @@ use super::connection::{Connection, State};
 use super::failure::End;
 use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
-use crate::session::power::Shutdown;
 
 /// How long QEMU may take to end once it was told to, or once its guest is off.
 const END: Duration = Duration::from_secs(5);
@@ -57,9 +56,11 @@ struct Ladder<'a> {
     connection: &'a Connection,
     plan: ShutdownPlan,
     cancel: Option<&'a Cancel>,
-    /// SHUTDOWN events before the call.
-    before: u64,
+    /// SHUTDOWN events before the call, and those of them that were the guest's doing.
+    before: (u64, u64),
     presses: u32,
+    /// A press or the quit was sent and not answered, or quit was and QEMU has not ended yet.
+    unanswered: bool,
     quit_sent: bool,
 }
 
@@ -69,10 +70,13 @@ impl Connection {
         if state.closed {
             return Err(self.closed("shutdown"));
         }
-        if state.end.is_some() {
-            return Ok(ShutdownResult::AlreadyDown);
+        match &state.end {
+            Some(end) if end.is_the_peers() => return Ok(ShutdownResult::AlreadyDown),
+            Some(end) => return Err(self.given_up(end)),
+            None => {}
         }
-        let before = state.session.power.shutdowns;
+        let power = &state.session.power;
+        let before = (power.shutdowns, power.by_guest);
         drop(state);
         let ladder = Ladder {
             connection: self,
@@ -80,9 +84,17 @@ impl Connection {
             cancel,
             before,
             presses: 0,
+            unanswered: false,
             quit_sent: false,
         };
         ladder.climb()
+    }
+
+    /// The connection ended from our side: that tells nothing about the VM.
+    fn given_up(&self, end: &End) -> Error {
+        let mut error = self.ended("shutdown", end);
+        error.message = format!("{}; the VM may run: connect again", error.message);
+        error
     }
 }
 
@@ -92,25 +104,23 @@ impl Ladder<'_> {
         match self.persuade(&grace)? {
             Grace::Ended => self.result(),
             Grace::GuestOff => {
-                let up = self.is_still_up()?;
-                if up && self.plan.force {
+                // Decided before our own quit brings a SHUTDOWN of its own.
+                let how = self.seen().unwrap_or(ShutdownResult::Guest);
+                if self.is_still_up()? && self.plan.force {
                     self.quit()?;
                 }
-                Ok(match self.seen() {
-                    Some(shutdown) if !shutdown.by_guest => ShutdownResult::Forced,
-                    _ => ShutdownResult::Guest,
-                })
+                Ok(how)
             }
             Grace::Over(why) if !self.plan.force => Err(Error::new(
                 Status::Timeout,
                 format!(
-                    "shutdown of {}: {why}; the button was pressed {} times within {}, and the VM \
-                     is left as it is",
+                    "shutdown of {}: {why}; within {} {}, and the VM is left as it is",
                     self.connection.address,
-                    self.presses,
-                    grace.deadline.words()
+                    grace.deadline.words(),
+                    self.done()
                 ),
-            )),
+            )
+            .with_outcome_unknown(self.unanswered)),
             Grace::Over(_) => {
                 self.quit()?;
                 self.result()
@@ -170,9 +180,14 @@ impl Ladder<'_> {
                     self.presses += 1;
                     Ok(Round::Pressed)
                 }
-                Err(error) => self.excuse(error, |error| {
-                    Round::NotPressed(format!("the button could not be pressed ({error})"))
-                }),
+                Err(error) => {
+                    // It may have been pressed all the same.
+                    self.presses += u32::from(error.outcome_unknown);
+                    self.unanswered |= error.outcome_unknown;
+                    self.excuse(error, |error| {
+                        Round::NotPressed(format!("the button could not be pressed ({error})"))
+                    })
+                }
             },
             other => Ok(Round::NotPressed(format!(
                 "the guest does not run, its state is {other}: resume it, or force"
@@ -197,7 +212,7 @@ impl Ladder<'_> {
         let found = self.connection.wait(wait, true, |state| {
             if state.end.is_some() {
                 Some(Grace::Ended)
-            } else if state.session.power.shutdowns > before {
+            } else if state.session.power.shutdowns > before.0 {
                 Some(Grace::GuestOff)
             } else {
                 None
@@ -227,9 +242,15 @@ impl Ladder<'_> {
 
     fn quit(&mut self) -> Result<()> {
         let wait = Wait::new(Some(END), self.cancel);
-        self.quit_sent = true;
-        match self.connection.execute("quit", None, &wait) {
+        let answer = self.connection.execute("quit", None, &wait);
+        self.quit_sent = match &answer {
+            Ok(_) => true,
+            Err(error) => error.outcome_unknown,
+        };
+        self.unanswered |= self.quit_sent;
+        match answer {
             Ok(_) => {}
+            // What became of it is looked at afterwards.
             Err(error) if error.status == Status::Disconnected => return Ok(()),
             Err(mut error) => {
                 error.message = format!("the VM could not be forced down: {}", error.message);
@@ -254,9 +275,10 @@ impl Ladder<'_> {
 
     /// False: the time is over first.
     fn wait_for_end(&self, wait: &Wait<'_>) -> Result<bool> {
-        let ended = |state: &mut State| state.end.is_some().then_some(());
+        let ended = |state: &mut State| state.end.clone();
         match self.connection.wait(wait, false, ended) {
-            Ok(()) => Ok(true),
+            Ok(end) if end.is_the_peers() => Ok(true),
+            Ok(end) => Err(self.connection.given_up(&end).with_outcome_unknown(true)),
             Err(Stop::Timeout) => Ok(false),
             Err(stop) => Err(self.early(stop, wait)),
         }
@@ -264,13 +286,16 @@ impl Ladder<'_> {
 
     /// The connection has ended: what that means.
     fn result(&self) -> Result<ShutdownResult> {
+        let end = self.connection.state.lock().end.clone();
+        if let Some(end) = end.as_ref().filter(|end| !end.is_the_peers()) {
+            let tried = self.presses > 0 || self.quit_sent;
+            return Err(self.connection.given_up(end).with_outcome_unknown(tried));
+        }
         match self.seen() {
-            Some(shutdown) if shutdown.by_guest => Ok(ShutdownResult::Guest),
-            Some(_) => Ok(ShutdownResult::Forced),
+            Some(how) => Ok(how),
             None if self.quit_sent => Ok(ShutdownResult::Forced),
             None if self.presses == 0 => Ok(ShutdownResult::AlreadyDown),
             None => {
-                let end = self.connection.state.lock().end.clone();
                 let end = end.unwrap_or(End::Eof { mid_message: false });
                 let mut error = self.connection.ended("shutdown", &end);
                 error.message = format!(
@@ -282,17 +307,36 @@ impl Ladder<'_> {
         }
     }
 
-    /// The last SHUTDOWN since the call began.
-    fn seen(&self) -> Option<Shutdown> {
+    /// What the SHUTDOWN events since the call began tell. The guest's own comes first: what we
+    /// force afterwards is QEMU.
+    fn seen(&self) -> Option<ShutdownResult> {
         let state = self.connection.state.lock();
         let power = &state.session.power;
-        power.last.clone().filter(|_| power.shutdowns > self.before)
+        if power.by_guest > self.before.1 {
+            Some(ShutdownResult::Guest)
+        } else if power.shutdowns > self.before.0 {
+            Some(ShutdownResult::Forced)
+        } else {
+            None
+        }
+    }
+
+    /// What the call has done, for messages.
+    fn done(&self) -> String {
+        let mut done = format!("the button was pressed {} times", self.presses);
+        if self.quit_sent {
+            done += " and quit was sent";
+        } else if self.unanswered {
+            done += ", the last time without an answer: it may take effect yet";
+        }
+        done
     }
 
     fn early(&self, stop: Stop, wait: &Wait<'_>) -> Error {
         let what = format!("shutdown of {}", self.connection.address);
-        let then = format!("the button was pressed {} times", self.presses);
-        self.connection.early(&what, stop, wait, &then)
+        self.connection
+            .early(&what, stop, wait, &self.done())
+            .with_outcome_unknown(self.unanswered)
     }
 }
 

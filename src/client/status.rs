@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the VM says of itself.
 
-use serde_json::Value;
-
 use super::connection::Connection;
 use super::wait::Wait;
 use crate::error::{Error, Result, Status};
+use crate::wire::{members, readable};
 
 /// The reply to `query-status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +18,12 @@ pub struct RunState {
 impl Connection {
     pub fn query_status(&self, wait: &Wait<'_>) -> Result<RunState> {
         let reply = self.execute("query-status", None, wait)?;
-        let reply: Value = serde_json::from_str(reply.as_str()).unwrap_or_default();
-        match (reply["running"].as_bool(), reply["status"].as_str()) {
-            (Some(running), Some(status)) if !status.contains('\0') => Ok(RunState {
-                running,
-                status: status.to_owned(),
+        let [running, status] = members(reply.as_str(), ["running", "status"]);
+        let status = status.filter(|raw| raw.starts_with('"')).map(readable);
+        match (running, status) {
+            (Some(running @ ("true" | "false")), Some(status)) => Ok(RunState {
+                running: running == "true",
+                status,
             }),
             _ => Err(Error::new(
                 Status::Protocol,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who reads and who writes. A thread that waits takes the reader role if it is free, so that a
-//! lone caller reads its own reply: one poll, one receive, no thread to wake. Others sleep until
+//! lone caller reads its own reply: one receive, no thread to wake. Others sleep until
 //! their reply was read for them or the role is handed to them. When nobody is left the I/O
 //! thread takes over.
 
@@ -15,6 +15,7 @@ use super::log::Notes;
 use super::wait::{Stop, Wait};
 use crate::session::pending::Abandoned;
 use crate::sys::poll::Direction;
+use crate::transport::RECEIVE_WAIT;
 use crate::wire::framing::Framer;
 
 /// What follows from a step under the lock and must happen after it: threads to wake, lines to log.
@@ -36,6 +37,12 @@ impl<'a> Aftermath<'a> {
         for thread in self.wakes.drain(..) {
             thread.unpark();
         }
+    }
+}
+
+impl Drop for Aftermath<'_> {
+    fn drop(&mut self) {
+        self.wake();
     }
 }
 
@@ -80,28 +87,37 @@ impl Connection {
             if state.is_ended() {
                 break Err(Stop::Closed);
             }
-            match wait.stop() {
-                Some(Stop::Timeout) if !last_look => last_look = true,
-                Some(stop) => break Err(stop),
-                None => {}
+            if wait.is_cancelled() {
+                break Err(Stop::Cancelled);
+            }
+            let remaining = wait.deadline.remaining();
+            if remaining == Some(Duration::ZERO) {
+                if last_look {
+                    break Err(Stop::Timeout);
+                }
+                last_look = true;
             }
             if reading.framer.is_none() {
                 reading.framer = state.take_reader();
             }
             let Some(framer) = &mut reading.framer else {
-                state = self.park(state, wait, wants_events);
+                state = self.park(state, remaining, wants_events);
                 continue;
             };
             drop(state);
-            match wait.ready(self.transport.as_fd(), Direction::Read) {
-                Ok(true) => {
-                    self.receive(framer, &mut after);
+            // Nothing but the socket itself, or its shutdown, can end the wait: no poll is needed.
+            let plain = wait.cancel.is_none() && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
+            let ready = plain || {
+                match wait.ready(self.transport.as_fd(), Direction::Read) {
+                    Ok(ready) => ready,
+                    Err(e) => {
+                        state = self.state.lock();
+                        break Err(e.into());
+                    }
                 }
-                Ok(false) => {}
-                Err(e) => {
-                    state = self.state.lock();
-                    break Err(e.into());
-                }
+            };
+            if ready {
+                self.receive(framer, plain, &mut after);
             }
             after.wake();
             if !after.notes.is_empty() {
@@ -123,7 +139,12 @@ impl Connection {
         result
     }
 
-    fn park<'a>(&'a self, mut state: Guard<'a>, wait: &Wait<'_>, wants_events: bool) -> Guard<'a> {
+    fn park<'a>(
+        &'a self,
+        mut state: Guard<'a>,
+        time: Option<Duration>,
+        wants_events: bool,
+    ) -> Guard<'a> {
         let thread = thread::current();
         let id = thread.id();
         state.parked.push(Parked {
@@ -131,7 +152,7 @@ impl Connection {
             wants_events,
         });
         drop(state);
-        match wait.deadline.remaining() {
+        match time {
             Some(time) => thread::park_timeout(time),
             None => thread::park(),
         }
@@ -153,6 +174,9 @@ impl Connection {
         }
         if !state.idle.watched {
             self.arm(state);
+        }
+        if let Some(framer) = &mut state.reader {
+            framer.release_large();
         }
         None
     }
@@ -204,6 +228,7 @@ impl Connection {
                         // What has been received is still read, and a reply in it wins; then the
                         // end of the stream is found.
                         state.blocked = true;
+                        state.send_error = e.raw_os_error();
                         self.transport.shutdown();
                     }
                     break;
@@ -269,7 +294,7 @@ impl Connection {
         drop(state);
         if let Some(framer) = &mut reading.framer {
             for _ in 0..READS_PER_TURN {
-                if !self.receive(framer, &mut after) {
+                if !self.receive(framer, false, &mut after) {
                     break;
                 }
             }

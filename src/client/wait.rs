@@ -97,6 +97,14 @@ impl<'a> Wait<'a> {
         self.cancel.is_some_and(Cancel::is_triggered)
     }
 
+    /// Gets what waiting will need, so that it cannot fail for want of it later.
+    pub fn prepare(&self) -> io::Result<()> {
+        match self.cancel {
+            Some(cancel) => cancel.descriptor().map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Waits for a descriptor. False: the call is due to end, or a signal came; ask [`Wait::stop`].
     pub fn ready(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
         let wake = match self.cancel {

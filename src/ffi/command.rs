@@ -30,9 +30,9 @@ use crate::client::Wait;
 ///
 /// Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
 /// QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;
-/// with these four outcome_unknown tells whether the command may have been executed;
 /// QMP_ERR_TOO_LARGE: the reply is over the limit, the connection stays usable; QMP_ERR_PROTOCOL:
-/// the reply is not JSON, or the peer lost its way; QMP_ERR_INVALID_ARGUMENT: nothing was sent;
+/// the reply is not JSON, or the peer lost its way; with each of these outcome_unknown tells
+/// whether the command may have been executed; QMP_ERR_INVALID_ARGUMENT: nothing was sent;
 /// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
 ///
 /// # Safety

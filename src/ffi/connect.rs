@@ -27,11 +27,13 @@ handle!(qmp_client, Client, Connection);
 ///
 /// address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
 /// in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
-/// brackets; "fd:N", a connected stream socket of the caller's, which the library takes over and
-/// closes, also on failure, except with QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE or
-/// QMP_ERR_FORKED. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
+/// brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
 /// everything, or QMP_FOREVER. cancel: ends the call; may be NULL. client: gets a handle, to be
 /// closed with qmp_close. error: gets the error; may be NULL.
+///
+/// With "fd:N" the library takes the descriptor over and closes it, also when the call fails: do
+/// not use or close it again. Only after QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE and
+/// QMP_ERR_FORKED it is still the caller's.
 ///
 /// Returns QMP_OK; QMP_ERR_NOT_FOUND: no such socket or host; QMP_ERR_REFUSED: nobody listens, or
 /// the path is no socket; QMP_ERR_PERMISSION; QMP_ERR_BUSY: connected, but not one byte came, or
@@ -82,8 +84,8 @@ fn settings(options: *const qmp_options) -> Result<Options> {
 
 /// Closes a connection and frees its handle. The VM goes on.
 ///
-/// Calls that other threads have under way on the client return QMP_ERR_CLOSED. Events that were
-/// not polled are gone.
+/// Calls that other threads have under way on the client return QMP_ERR_CLOSED; calls that begin
+/// afterwards return QMP_ERR_INVALID_HANDLE. Events that were not polled are gone.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE, so closing twice is
 /// safe; QMP_ERR_FORKED: the parent's connection goes on untouched. Any thread, callbacks too.

@@ -51,21 +51,27 @@ pub fn into_c(error: Error) -> *mut qmp_error {
         class.map(c_string),
         description.map(c_string),
     ];
-    let [message, command, error_class, description] = texts
-        .each_ref()
-        .map(|text| text.as_ref().map_or(ptr::null(), |text| text.as_ptr()));
     let public = qmp_error {
         status: error.status as qmp_status,
         os_errno: error.os_errno,
         outcome_unknown: error.outcome_unknown,
-        message,
-        command,
-        error_class,
-        description,
+        message: ptr::null(),
+        command: ptr::null(),
+        error_class: ptr::null(),
+        description: ptr::null(),
     };
-    // The block begins with its public part, so a pointer to one is a pointer to the other. The
-    // texts stand in memory of their own and do not move with it.
-    Box::into_raw(Box::new(ErrorBlock { public, texts })).cast()
+    let mut block = Box::new(ErrorBlock { public, texts });
+    // The texts have come to rest: now they can be pointed to.
+    let [message, command, error_class, description] = block
+        .texts
+        .each_ref()
+        .map(|text| text.as_ref().map_or(ptr::null(), |text| text.as_ptr()));
+    block.public.message = message;
+    block.public.command = command;
+    block.public.error_class = error_class;
+    block.public.description = description;
+    // The block begins with its public part, so a pointer to one is a pointer to the other.
+    Box::into_raw(block).cast()
 }
 
 /// Texts of a VM may hold anything; a C string must not end early.

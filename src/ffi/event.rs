@@ -50,19 +50,24 @@ struct EventBlock {
 fn into_c(event: Event) -> *mut qmp_event {
     let public = qmp_event {
         kind: QMP_EVENT_VM,
-        // Each text of an event is followed by a NUL, and stands in memory of its own that does
-        // not move with the event.
-        name: event.name().as_ptr().cast(),
-        data: event
-            .data()
-            .map_or(ptr::null(), |data| data.as_ptr().cast()),
-        json: event.json().as_ptr().cast(),
+        name: ptr::null(),
+        data: ptr::null(),
+        json: ptr::null(),
         seconds: event.timestamp.0,
         microseconds: event.timestamp.1,
         sequence: event.sequence,
         lost: event.lost,
     };
-    Box::into_raw(Box::new(EventBlock { public, event })).cast()
+    let mut block = Box::new(EventBlock { public, event });
+    // The event has come to rest: now its texts can be pointed to.
+    let (name, data, json) = block.event.c_texts();
+    let (name, json) = (name.as_ptr().cast(), json.as_ptr().cast());
+    let data = data.map_or(ptr::null(), |data| data.as_ptr().cast());
+    block.public.name = name;
+    block.public.data = data;
+    block.public.json = json;
+    // The block begins with its public part, so a pointer to one is a pointer to the other.
+    Box::into_raw(block).cast()
 }
 
 /// Frees an event. NULL does nothing.
@@ -127,9 +132,10 @@ pub unsafe extern "C" fn qmp_poll_event(
 /// Gives a descriptor for the caller's own loop: it is readable while qmp_poll_event would not
 /// wait, because an event is there or because the connection has ended.
 ///
-/// Wait for it with poll, epoll or select, and call qmp_poll_event with timeout 0 until it gives
-/// QMP_ERR_TIMEOUT. Do not read from it. It belongs to the client and is closed with it. Asking
-/// again gives the same descriptor.
+/// Wait for it with poll, epoll or select, and call qmp_poll_event with timeout 0 for as long as
+/// that returns QMP_OK. After QMP_ERR_DISCONNECTED stop watching it: it stays readable. Do not
+/// read from it. It belongs to the client: take it out of your loop before qmp_close, after which
+/// the system may give its number to another file. Asking again gives the same descriptor.
 ///
 /// client: whose events. fd: gets the descriptor, -1 on failure. error: gets the error; may be
 /// NULL.

@@ -33,8 +33,9 @@ pub const QMP_LOG_DEBUG: i32 = 4;
 pub const QMP_LOG_TRACE: i32 = 5;
 
 /// A logger. It may be called from any thread, from several at once, and may call any function of
-/// this library. message is a line without a newline, valid during the call. It must not unwind
-/// (no C++ exception, no longjmp). Since 0.1.
+/// this library. It may run on the library's own thread, which has a stack of 1 MiB and on which
+/// all idle connections of the process wait meanwhile. message is a line without a newline, valid
+/// during the call. It must not unwind (no C++ exception, no longjmp, no pthread_exit). Since 0.1.
 pub type qmp_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
@@ -109,7 +110,7 @@ pub extern "C" fn qmp_options_set_max_message_bytes(
 }
 
 /// Sets how many events wait at most until they are polled. Default 4096. Together they also need
-/// no more memory than the largest message may.
+/// no more memory than the largest message may, or 4 MiB if that is more.
 ///
 /// events: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
 /// QMP_ERR_FORKED. Any thread. Since 0.1.
@@ -141,12 +142,13 @@ pub extern "C" fn qmp_options_set_wait_for_socket(
 }
 
 /// Sets the logger of the clients made with these settings. There is none by default, and the
-/// library never writes to the standard streams.
+/// library never writes to the standard streams, except to tell of a bug in itself.
 ///
 /// level: the least important lines wanted, QMP_LOG_ERROR to QMP_LOG_TRACE. function: the logger.
-/// user_data: passed to it; may be NULL. destroy: called with user_data exactly once, when neither
-/// the settings nor a client needs it any more, on whatever thread that is; may be NULL. It is
-/// called also when this function fails.
+/// user_data: passed to it; may be NULL. It must live until destroy is called, which may be after
+/// qmp_close has returned. destroy: called with user_data exactly once, when neither the settings
+/// nor a client needs it any more, on whatever thread that is; may be NULL. It is called also when
+/// this function fails.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: function is NULL or level is unknown;
 /// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
@@ -162,11 +164,11 @@ pub unsafe extern "C" fn qmp_options_set_log(
     destroy: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
 ) -> qmp_status {
     // Made first: whatever fails, it is dropped once.
-    let sink = Arc::new(CSink {
+    let mut sink = Some(Arc::new(CSink {
         function,
         user_data,
         destroy,
-    });
+    }));
     let mut former = None;
     let status = set(options, |options| {
         if function.is_none() {
@@ -174,11 +176,13 @@ pub unsafe extern "C" fn qmp_options_set_log(
         }
         let level = Level::of(level)
             .ok_or_else(|| Error::invalid(format!("level is {level}: want 1 to 5")))?;
-        former = options.logger.replace(Logger::new(level, sink));
+        if let Some(sink) = sink.take() {
+            former = options.logger.replace(Logger::new(level, sink));
+        }
         Ok(())
     });
-    // Its destroy function is called here, without a lock.
-    drop(former);
+    // A destroy function is called here, without a lock: the former logger's, or the refused one's.
+    drop((former, sink));
     status
 }
 

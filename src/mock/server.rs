@@ -125,7 +125,7 @@ impl Server {
                 let turn = match frame {
                     Frame::Message(command) => machine.take_turn(&mut conversation, command.text),
                     Frame::Other => Turn::misunderstood("QMP input must be a JSON object"),
-                    Frame::Refused(_) => continue, // answered at its end
+                    Frame::Refused { .. } => continue, // answered at its end
                     Frame::Broken { .. } => Turn::misunderstood("JSON parse error"),
                     Frame::Garbage(_) => return Err(io::ErrorKind::InvalidData.into()),
                 };

@@ -62,6 +62,16 @@ impl Event {
         self.data.clone().map(|range| &self.texts[range])
     }
 
+    /// Name, data and JSON, each with the NUL that ends it.
+    pub fn c_texts(&self) -> (&str, Option<&str>, &str) {
+        let with_nul = |range: &Range<usize>| &self.texts[range.start..=range.end];
+        (
+            with_nul(&self.name),
+            self.data.as_ref().map(with_nul),
+            with_nul(&self.json),
+        )
+    }
+
     fn cost(&self) -> usize {
         self.texts.len() + size_of::<Event>()
     }
@@ -128,6 +138,10 @@ impl EventQueue {
     pub fn push(&mut self, mut event: Event) {
         self.last_received += 1;
         event.sequence = self.last_received;
+        if event.cost() > self.capacity_bytes {
+            // Making room for it would cost all the others.
+            return;
+        }
         self.bytes += event.cost();
         if event.is_important() {
             self.important.push_back(event);
@@ -193,7 +207,10 @@ mod tests {
         assert_eq!(event.name(), "STOP");
         assert_eq!(event.json(), "{\"event\": \"X\"}");
         assert_eq!(event.data(), Some("{\"a\": 1}"));
-        assert_eq!(&event.texts[event.name.end..=event.name.end], "\0");
+        assert_eq!(
+            event.c_texts(),
+            ("STOP\0", Some("{\"a\": 1}\0"), "{\"event\": \"X\"}\0")
+        );
         assert_eq!(event.timestamp, (5, 6));
     }
 
@@ -242,6 +259,17 @@ mod tests {
         assert_eq!(queue.len(), 2);
         assert!(queue.take().is_some() && queue.take().is_some() && queue.take().is_none());
         assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_by_itself_costs_no_other() {
+        let cost = event("SHUTDOWN", None).cost();
+        let mut queue = EventQueue::new(100, cost);
+        queue.push(event("STOP", None));
+        queue.push(event("SHUTDOWN", Some("{\"guest\": true}")));
+        assert_eq!(queue.take().unwrap().name(), "STOP");
+        queue.push(event("STOP", None));
+        assert_eq!(queue.take().unwrap().lost, 1);
     }
 
     #[test]

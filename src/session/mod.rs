@@ -13,7 +13,7 @@ use dialect::Dialect;
 use events::{Event, EventQueue};
 use handshake::Greeting;
 use pending::Pending;
-use power::Power;
+use power::{Power, Shutdown};
 
 pub struct Session<W> {
     pub dialect: &'static Dialect,
@@ -56,8 +56,11 @@ impl<W> Session<W> {
         }
     }
 
-    pub fn receive_event(&mut self, event: Event) {
-        self.power.observe(&event);
+    /// `shutdown`: what the event says if it is a SHUTDOWN.
+    pub fn receive_event(&mut self, event: Event, shutdown: Option<Shutdown>) {
+        if let Some(shutdown) = shutdown {
+            self.power.observe(shutdown);
+        }
         self.events.push(event);
     }
 }

@@ -4,8 +4,7 @@
 //! made may be touched.
 
 use std::ptr;
-use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -13,17 +12,27 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn in_parent() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many children this process has forked that may hold copies of its descriptors.
+pub fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
 /// How many forks lie between the first process that used the library and this one. A handler
 /// counts, so that asking costs no system call.
 pub fn generation() -> u32 {
-    static REGISTER: Once = Once::new();
-    if !REGISTER.is_completed() {
-        REGISTER.call_once(|| {
-            // SAFETY: the handler only adds to an atomic, which is safe in a forked child, and the
-            // library is linked with `-z nodelete`, so its code outlives every fork. If memory is
-            // short and registering fails, forks go unnoticed; nothing else depends on it.
-            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        });
+    // Not a Once: a fork in the midst of one would leave the child waiting for it.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.load(Ordering::Relaxed) && !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: the handlers only add to an atomic, which is safe in a forked child, and the
+        // library is linked with `-z nodelete`, so its code outlives every fork. If memory is
+        // short and registering fails, forks go unnoticed; nothing else depends on it.
+        unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
     }
     GENERATION.load(Ordering::Relaxed)
 }

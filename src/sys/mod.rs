@@ -8,7 +8,6 @@ pub mod eventfd;
 pub mod fork;
 pub mod peer;
 pub mod poll;
-pub mod random;
 pub mod socket;
 pub mod text;
 pub mod thread;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Stream sockets. Nothing here blocks, raises SIGPIPE, or leaves a descriptor open across exec.
+//! Stream sockets. Nothing here blocks unasked, raises SIGPIPE, or leaves a descriptor open across exec.
 
 use std::ffi::c_int;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use super::check;
 
@@ -179,7 +180,11 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 
 /// Appends what is there to the vector's spare room; 0 is the end of the stream. Descriptors that
 /// the peer passes along are closed by the kernel, since no room for them is given.
-pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>) -> io::Result<usize> {
+///
+/// `waits`: for the time that [`set_receive_wait`] set; a signal may end that early. With nothing
+/// to be had the error is `WouldBlock`.
+pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>, waits: bool) -> io::Result<usize> {
+    let flags = if waits { 0 } else { libc::MSG_DONTWAIT };
     loop {
         let spare = into.spare_capacity_mut();
         // SAFETY: `spare` is writable for its length.
@@ -188,7 +193,7 @@ pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>) -> io::Result<usize> {
                 fd.as_raw_fd(),
                 spare.as_mut_ptr().cast(),
                 spare.len(),
-                libc::MSG_DONTWAIT,
+                flags,
             )
         };
         if got >= 0 {
@@ -200,7 +205,54 @@ pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>) -> io::Result<usize> {
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
+        if waits {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
     }
+}
+
+/// How long a receive that waits does so at most. Sends do not wait, by their flag.
+pub fn set_receive_wait(fd: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
+    // SAFETY: looks at and sets flags of an open descriptor.
+    unsafe {
+        let flags = check(libc::fcntl(fd.as_raw_fd(), libc::F_GETFL))?;
+        if flags & libc::O_NONBLOCK != 0 {
+            check(libc::fcntl(
+                fd.as_raw_fd(),
+                libc::F_SETFL,
+                flags & !libc::O_NONBLOCK,
+            ))?;
+        }
+    }
+    let limit = libc::timeval {
+        tv_sec: time.as_secs() as libc::time_t,
+        tv_usec: libc::suseconds_t::from(time.subsec_micros()),
+    };
+    // SAFETY: `limit` is a timeval, as the option wants.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVTIMEO,
+            (&raw const limit).cast(),
+            mem::size_of::<libc::timeval>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// A TCP connect to a local port of the range for clients may meet itself when nobody listens.
+pub fn is_connected_to_itself(fd: BorrowedFd<'_>) -> bool {
+    let name =
+        |get: unsafe extern "C" fn(c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> c_int| {
+            let mut bytes = [0u8; mem::size_of::<libc::sockaddr_in6>()];
+            let mut size = bytes.len() as libc::socklen_t;
+            // SAFETY: `bytes` is writable for `size`, and any bytes make an array of bytes.
+            let result = unsafe { get(fd.as_raw_fd(), bytes.as_mut_ptr().cast(), &raw mut size) };
+            (result == 0).then_some(bytes)
+        };
+    let ours = name(libc::getsockname);
+    ours.is_some() && ours == name(libc::getpeername)
 }
 
 /// Ends both directions, which wakes every thread that waits for the socket, here and at the peer.

@@ -7,7 +7,9 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::thread;
 
-const STACK: usize = 256 * 1024;
+/// Most of it is never touched. The C library takes a program's static thread-local storage out of
+/// it, which can be hundreds of KiB, and users' loggers run on it.
+const STACK: usize = 1024 * 1024;
 
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();

@@ -6,5 +6,5 @@ use crate::sys::socket;
 
 /// Takes over a connected descriptor that the caller gives away.
 pub fn adopt(fd: i32) -> io::Result<Socket> {
-    socket::adopt(fd).map(Socket::new)
+    Socket::connected(socket::adopt(fd)?)
 }

@@ -9,5 +9,5 @@ use super::Socket;
 /// A transport and the server's end of it.
 pub fn pair() -> io::Result<(Socket, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
-    Ok((Socket::new(ours.into()), theirs))
+    Ok((Socket::connected(ours.into())?, theirs))
 }

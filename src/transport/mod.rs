@@ -11,20 +11,27 @@ mod unix;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 pub use address::Address;
 pub use socket::Socket;
+pub use tcp::Pending;
 
 use crate::sys::peer::Credentials;
+
+/// How long a receive that waits does so at most. One time for all, so that it is set only once;
+/// a longer wait is several receives, and a shorter one polls first.
+pub const RECEIVE_WAIT: Duration = Duration::from_millis(500);
 
 /// A connected byte stream. Sending and receiving take what can be had at once and say
 /// `WouldBlock` when that is nothing; the descriptor tells when to try again.
 pub trait Transport: AsFd + Send + Sync {
     /// How many of the bytes were taken.
     fn send(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Appends to the vector's spare capacity; 0 is the end.
-    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize>;
-    /// Ends both directions and wakes whoever waits for the descriptor.
+    /// Appends to the vector's spare capacity; 0 is the end. `waits`: for [`RECEIVE_WAIT`], a
+    /// signal, or the shutdown by another thread.
+    fn receive(&self, into: &mut Vec<u8>, waits: bool) -> io::Result<usize>;
+    /// Ends both directions and wakes whoever waits for the descriptor or in it.
     fn shutdown(&self);
     /// Who made the listening socket, where the kernel knows.
     fn peer(&self) -> Option<Credentials>;
@@ -42,8 +49,8 @@ pub enum Target {
 /// An attempt to connect.
 pub enum Attempt {
     Connected(Socket),
-    /// When it gets writable, [`Socket::finish`] tells how it went.
-    InProgress(Socket),
+    /// When its descriptor gets writable, [`Pending::finish`] tells how it went.
+    InProgress(Pending),
 }
 
 pub fn attempt(target: &Target) -> io::Result<Attempt> {
@@ -52,13 +59,6 @@ pub fn attempt(target: &Target) -> io::Result<Attempt> {
         Target::Abstract(name) => unix::connect_abstract(name).map(Attempt::Connected),
         Target::Tcp(to) => tcp::connect(to),
         Target::Descriptor(fd) => given::adopt(*fd).map(Attempt::Connected),
-    }
-}
-
-impl Socket {
-    /// Whether a connect that was in progress went well.
-    pub fn finish(&self) -> io::Result<()> {
-        crate::sys::socket::pending_error(self.as_fd())
     }
 }
 

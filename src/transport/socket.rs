@@ -4,15 +4,17 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::Transport;
-use crate::sys;
-use crate::sys::peer::Credentials;
+use super::{RECEIVE_WAIT, Transport};
+use crate::sys::peer::{self, Credentials};
+use crate::sys::socket;
 
+/// A connected stream socket.
 pub struct Socket(OwnedFd);
 
 impl Socket {
-    pub(super) fn new(fd: OwnedFd) -> Socket {
-        Socket(fd)
+    pub(super) fn connected(fd: OwnedFd) -> io::Result<Socket> {
+        socket::set_receive_wait(fd.as_fd(), RECEIVE_WAIT)?;
+        Ok(Socket(fd))
     }
 }
 
@@ -24,20 +26,20 @@ impl AsFd for Socket {
 
 impl Transport for Socket {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        sys::socket::send(self.as_fd(), bytes)
+        socket::send(self.as_fd(), bytes)
     }
 
-    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize> {
-        sys::socket::receive(self.as_fd(), into)
+    fn receive(&self, into: &mut Vec<u8>, waits: bool) -> io::Result<usize> {
+        socket::receive(self.as_fd(), into, waits)
     }
 
     fn shutdown(&self) {
-        sys::socket::shutdown(self.as_fd());
+        socket::shutdown(self.as_fd());
     }
 
     fn peer(&self) -> Option<Credentials> {
         // TCP sockets answer with pid 0.
-        sys::peer::credentials(self.as_fd())
+        peer::credentials(self.as_fd())
             .ok()
             .filter(|found| found.pid > 0)
     }

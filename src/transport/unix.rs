@@ -17,5 +17,5 @@ pub fn connect_abstract(name: &[u8]) -> io::Result<Socket> {
 fn connect(name: UnixName<'_>) -> io::Result<Socket> {
     let fd = socket::open(libc::AF_UNIX)?;
     socket::connect_unix(fd.as_fd(), name)?;
-    Ok(Socket::new(fd))
+    Socket::connected(fd)
 }

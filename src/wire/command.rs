@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Commands to bytes. QEMU answers what it cannot parse with errors that carry no id, so nothing of the kind leaves here.
 
-use std::collections::HashSet;
-
 use super::scan::{BLANKS, Scanner, Step};
 use super::string;
 use super::tokens::{Token, Tokens};
+
+#[cfg(test)]
+mod tests;
 
 /// QEMU allows 1024 for the whole command.
 const MAX_DEPTH: usize = 1000;
@@ -92,17 +93,25 @@ pub struct Arguments(String);
 
 impl Arguments {
     pub fn parse(text: &str) -> Result<Arguments, BadArguments> {
+        Arguments::parse_within(text, MAX_BYTES, MAX_TOKENS)
+    }
+
+    fn parse_within(
+        text: &str,
+        max_bytes: usize,
+        max_tokens: usize,
+    ) -> Result<Arguments, BadArguments> {
         let object = validate(text)?;
-        let mut compact = String::with_capacity(object.len().min(MAX_BYTES));
-        let mut names = HashSet::new();
+        let mut compact = String::with_capacity(object.len().min(max_bytes));
+        let mut names = Vec::new();
         // Each bracket has its number, by which the names of one object stay apart from those of another.
         let mut brackets = 0u32;
         let mut open = Vec::new();
         for (count, token) in Tokens::of(object).enumerate() {
-            if count == MAX_TOKENS {
+            if count == max_tokens {
                 return Err(BadArguments::TooManyTokens);
             }
-            if compact.len() + token.text.len() > MAX_BYTES {
+            if compact.len() + token.text.len() > max_bytes {
                 return Err(BadArguments::TooLarge);
             }
             compact.push_str(token.text);
@@ -116,15 +125,22 @@ impl Arguments {
                 }
                 Some(b'"') => {
                     check_string(&token)?;
-                    let name = token.is_name.then(|| string::decode(token.text)).flatten();
-                    if name.is_some_and(|name| !names.insert((open.last().copied(), name))) {
-                        return Err(BadArguments::Duplicate { at: token.at });
+                    if token.is_name {
+                        names.push((open.last().copied(), string::decode(token.text), token.at));
                     }
                 }
                 _ => {}
             }
         }
-        Ok(Arguments(compact))
+        // Equal names of one object now stand side by side.
+        names.sort_unstable();
+        match names
+            .windows(2)
+            .find(|pair| (pair[0].0, &pair[0].1) == (pair[1].0, &pair[1].1))
+        {
+            Some(pair) => Err(BadArguments::Duplicate { at: pair[1].2 }),
+            None => Ok(Arguments(compact)),
+        }
     }
 }
 
@@ -154,7 +170,7 @@ fn validate(text: &str) -> Result<&str, BadArguments> {
 /// QEMU rejects lone surrogates and noncharacters, raw or escaped.
 fn check_string(token: &Token) -> Result<(), BadArguments> {
     let raw = token.text;
-    if !raw.bytes().any(|byte| byte == b'\\' || byte >= 0x80) {
+    if raw.is_ascii() && memchr::memchr(b'\\', raw.as_bytes()).is_none() {
         return Ok(());
     }
     let unit = |at: usize| {

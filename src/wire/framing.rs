@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
+pub use super::object::{Member, Object};
 use super::scan::{self, Scanner, Step};
-pub use super::scan::{Member, Object};
 use super::skim::Skimmer;
 
 #[cfg(test)]
@@ -49,7 +49,11 @@ pub enum Frame<'a> {
     /// A top-level array or scalar.
     Other,
     /// A limit was passed just now. The rest of that message is skipped; `Broken` follows when it ends.
-    Refused(Refusal),
+    Refused {
+        refusal: Refusal,
+        /// What was seen of the message shows that it is no reply.
+        is_event: bool,
+    },
     /// The end of a message that was refused or is not JSON, with its id where one could be picked up.
     Broken {
         id: Option<u64>,
@@ -79,7 +83,7 @@ enum State {
 /// A frame before it borrows from the buffer.
 enum Found {
     Value(Range<usize>),
-    Refused(Refusal),
+    Refused { refusal: Refusal, is_event: bool },
     Broken { id: Option<u64>, reason: Fault },
     Garbage(Range<usize>),
 }
@@ -93,18 +97,21 @@ pub struct Framer {
     scanner: Scanner,
     skimmer: Skimmer,
     max_skimmed: u64,
+    objects_only: bool,
 }
 
 impl Framer {
     pub fn new(limits: Limits) -> Framer {
+        let depth = limits.depth.min(MAX_DEPTH);
         let mut framer = Framer {
-            limits,
+            limits: Limits { depth, ..limits },
             buffer: Vec::new(),
             start: 0,
             state: State::Between { blanks: 0 },
-            scanner: Scanner::new(limits.depth),
+            scanner: Scanner::new(depth),
             skimmer: Skimmer::new(),
             max_skimmed: 0,
+            objects_only: false,
         };
         framer.set_max_bytes(limits.bytes);
         framer
@@ -113,6 +120,11 @@ impl Framer {
     pub fn set_max_bytes(&mut self, bytes: usize) {
         self.limits.bytes = bytes;
         self.max_skimmed = (bytes as u64).saturating_mul(16).max(1 << 30);
+    }
+
+    /// Until the peer is known to speak JSON, a value that is no object is garbage too.
+    pub fn set_objects_only(&mut self, only: bool) {
+        self.objects_only = only;
     }
 
     /// Where received bytes are appended, with room for at least one read. Take every frame before asking again.
@@ -153,7 +165,7 @@ impl Framer {
                     reason: Fault::NotUtf8,
                 },
             },
-            Found::Refused(refusal) => Frame::Refused(refusal),
+            Found::Refused { refusal, is_event } => Frame::Refused { refusal, is_event },
             Found::Broken { id, reason } => Frame::Broken { id, reason },
             Found::Garbage(span) => Frame::Garbage(&self.buffer[span]),
         })
@@ -172,6 +184,13 @@ impl Framer {
     pub fn release(&mut self) {
         if self.start == self.buffer.len() {
             self.drop_buffer();
+        }
+    }
+
+    /// Gives back only what a large message needed.
+    pub fn release_large(&mut self) {
+        if self.buffer.capacity() > SLACK {
+            self.release();
         }
     }
 
@@ -198,6 +217,9 @@ impl Framer {
         while let Some(rest @ &[byte, ..]) = self.buffer.get(self.start..) {
             let skipped = match byte {
                 b' ' | b'\t' | b'\r' | b'\n' | 0xff => 1,
+                b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' if self.objects_only => {
+                    return Some(self.fail(SHOWN));
+                }
                 b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
                     self.scanner.reset();
                     self.state = State::Message;
@@ -211,9 +233,12 @@ impl Framer {
             blanks += skipped;
             if blanks > self.limits.bytes {
                 self.state = State::Endless;
-                return Some(Found::Refused(Refusal::Bytes {
-                    limit: self.limits.bytes,
-                }));
+                return Some(Found::Refused {
+                    refusal: Refusal::Bytes {
+                        limit: self.limits.bytes,
+                    },
+                    is_event: false,
+                });
             }
         }
         self.state = State::Between { blanks };
@@ -254,8 +279,9 @@ impl Framer {
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Found {
+        let is_event = self.scanner.has_seen(Member::Event);
         self.skip_from_here(Fault::Refused(refusal));
-        Found::Refused(refusal)
+        Found::Refused { refusal, is_event }
     }
 
     fn skip_from_here(&mut self, reason: Fault) {

@@ -4,6 +4,7 @@
 pub mod command;
 pub mod framing;
 pub mod message;
+mod object;
 pub mod redact;
 mod scan;
 mod skim;
@@ -14,3 +15,5 @@ pub use command::{Arguments, BadArguments, BadCommand, Band, check_name, encode}
 pub use framing::{Fault, Frame, Framer, Limits, MAX_DEPTH, Member, Object, OutOfMemory, Refusal};
 pub use message::{ErrorBody, EventView, Id, Message, Version};
 pub use redact::redact;
+pub use string::readable;
+pub use tokens::members;

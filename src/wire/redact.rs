@@ -28,6 +28,8 @@ pub fn redact(json: &str) -> String {
         }
     }
     copy.push_str(&json[done..]);
+    // A log line is one line. In valid JSON a line only ends where a blank may stand.
+    let mut copy = copy.replace(['\r', '\n', '\t'], " ");
     if copy.len() > LONGEST {
         let end = (0..=LONGEST)
             .rev()
@@ -118,4 +120,107 @@ fn is_secret(name: &str) -> bool {
 fn tells_secret(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     line.contains("passw") || line.contains("secret")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GONE: &str = "\"<redacted>\"";
+
+    #[test]
+    fn what_holds_no_secret_stays_verbatim() {
+        for text in [
+            r#"{"execute": "query-status","id":1}"#,
+            r#"{"return":[1e400, 123456789012345678901234567890, "\ud800"], "keyid": 1, "monkey": 2, "data": "d"}"#,
+            r#"{"execute":"human-monitor-command","arguments":{"command-line":"info status"}}"#,
+            r#"{"arguments":{"qom-type":"rng-random","data":"visible"}}"#,
+            "{}",
+        ] {
+            assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn a_log_line_is_one_line() {
+        assert_eq!(redact("{\r\n\t\"a\\n\": 1\r\n}"), "{   \"a\\n\": 1  }");
+    }
+
+    #[test]
+    fn secret_members_lose_their_values() {
+        for name in [
+            "password",
+            "NEW-PassWord",
+            "user_passwd",
+            "passphrase",
+            "key-secret",
+            "key",
+            "keys",
+            "tls-key",
+            "api_KEY",
+            "k\\u0065y",
+        ] {
+            for value in [
+                "\"hunter2\"",
+                "[{\"a\":\"hunter2\"}]",
+                "{\"password\":\"hunter2\"}",
+                "-1.5",
+            ] {
+                let text = |value| format!("{{\"a\": [{{\"{name}\" : {value}, \"b\": 1}}]}}");
+                assert_eq!(redact(&text(value)), text(GONE));
+            }
+        }
+    }
+
+    #[test]
+    fn the_data_of_a_secret_object_is_hidden_wherever_its_type_stands() {
+        for (before, after) in [
+            ("\"qom-type\":\"secret\",", ""),
+            ("", ",\"qom-type\": \"secret_keyring\""),
+        ] {
+            let text = |value| {
+                format!(
+                    "{{\"arguments\":{{{before}\"id\":\"s\",\"data\":{value}{after}}},\"data\":1}}"
+                )
+            };
+            assert_eq!(redact(&text("\"hunter2\"")), text(GONE));
+        }
+    }
+
+    #[test]
+    fn command_lines_that_tell_a_secret_are_hidden() {
+        for line in [
+            "set_password vnc hunter2",
+            "object_add SECRET,id=a,data=hunter2",
+            "change vnc p\\u0061ssword",
+        ] {
+            let text = |value: &str| format!("{{\"arguments\":{{\"command-line\":{value}}}}}");
+            assert_eq!(redact(&text(&format!("\"{line}\""))), text(GONE));
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_or_very_large_shows_its_size_alone() {
+        assert_eq!(redact("{\"password\": hunter2}"), "<21 bytes>");
+        assert_eq!(redact("{\"password\": \"hun"), "<17 bytes>");
+        assert_eq!(redact("{} {\"password\":1}"), "<17 bytes>");
+        assert_eq!(redact(""), "<0 bytes>");
+        assert_eq!(
+            redact(&format!("\"{}\"", "x".repeat(LARGEST))),
+            format!("<{} bytes>", LARGEST + 2)
+        );
+    }
+
+    #[test]
+    fn long_messages_are_cut_after_redaction() {
+        let text = format!("[{{\"key\": \"{}\"}}]", "x".repeat(LONGEST));
+        assert_eq!(redact(&text), format!("[{{\"key\": {GONE}}}]"));
+        let text = format!("\"{}\"", "é".repeat(LONGEST));
+        let cut = format!(
+            "\"{}… ({} bytes)",
+            "é".repeat((LONGEST - 1) / 2),
+            text.len()
+        );
+        assert_eq!(redact(&text), cut);
+    }
 }

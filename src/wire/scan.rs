@@ -1,64 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The strict scanner: validates one JSON value while finding its end, in one resumable pass with a constant stack.
 
+use super::object::{Member, Spans};
 use super::string;
+
+#[cfg(test)]
+mod tests;
 
 /// The deepest nesting that a scanner can follow.
 pub const DEEPEST: usize = 1024;
-
-/// Top-level members of a message that have a meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Member {
-    Qmp,
-    Return,
-    Error,
-    Event,
-    Data,
-    Timestamp,
-    Id,
-}
-
-impl Member {
-    const COUNT: usize = 7;
-
-    fn named(name: &[u8]) -> Option<Member> {
-        match name {
-            b"return" => Some(Member::Return),
-            b"id" => Some(Member::Id),
-            b"event" => Some(Member::Event),
-            b"data" => Some(Member::Data),
-            b"timestamp" => Some(Member::Timestamp),
-            b"error" => Some(Member::Error),
-            b"QMP" => Some(Member::Qmp),
-            _ => None,
-        }
-    }
-}
-
-/// Where the known members' values stand, from the start of the message. An end of 0 means absent.
-pub(super) type Spans = [(usize, usize); Member::COUNT];
-
-/// A complete, valid JSON object. Of a member that occurs more than once, the last one counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Object<'a> {
-    pub text: &'a str,
-    spans: Spans,
-}
-
-impl<'a> Object<'a> {
-    pub(super) fn new(text: &'a str, spans: Spans) -> Object<'a> {
-        Object { text, spans }
-    }
-
-    /// The raw text of a top-level member's value.
-    pub fn member(&self, member: Member) -> Option<&'a str> {
-        let (start, end) = self.spans[member as usize];
-        if end == 0 {
-            return None;
-        }
-        self.text.get(start..end)
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -72,18 +22,19 @@ pub enum Step {
     TooDeep(usize),
 }
 
-#[derive(Clone, Copy, Debug)]
+/// What is expected next, or what the scan stands in. In the order in which an object brings them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Value,
-    FirstElement,
     FirstKey,
     Key,
+    KeyString,
     Colon,
-    AfterValue,
-    String,
+    FirstElement,
+    Value,
+    ValueString,
     Escape,
-    Hex(u8),
-    Literal(&'static [u8]),
+    Hex,
+    Literal,
     Minus,
     Zero,
     Digits,
@@ -92,6 +43,7 @@ enum State {
     Exponent,
     ExponentSign,
     ExponentDigits,
+    AfterValue,
 }
 
 pub struct Scanner {
@@ -101,7 +53,10 @@ pub struct Scanner {
     max_depth: usize,
     /// One bit for each open level: is it an object?
     objects: [u64; DEEPEST / 64],
-    in_key: bool,
+    /// The state that an escape leads back to.
+    in_string: State,
+    hex_digits: u8,
+    literal: &'static [u8],
     escaped_key: bool,
     key_start: usize,
     value_start: usize,
@@ -117,12 +72,14 @@ impl Scanner {
             depth: 0,
             max_depth: max_depth.min(DEEPEST),
             objects: [0; DEEPEST / 64],
-            in_key: false,
+            in_string: State::ValueString,
+            hex_digits: 0,
+            literal: b"",
             escaped_key: false,
             key_start: 0,
             value_start: 0,
             member: None,
-            spans: [(0, 0); Member::COUNT],
+            spans: Spans::default(),
         }
     }
 
@@ -132,7 +89,12 @@ impl Scanner {
         self.at = 0;
         self.depth = 0;
         self.member = None;
-        self.spans = [(0, 0); Member::COUNT];
+        self.spans = Spans::default();
+    }
+
+    /// Whether the value of this member has begun, or ended.
+    pub(super) fn has_seen(&self, member: Member) -> bool {
+        self.member == Some(member) || self.spans[member as usize].1 > 0
     }
 
     pub(super) fn spans(&self) -> Spans {
@@ -146,87 +108,158 @@ impl Scanner {
         let mut state = self.state;
         let mut depth = self.depth;
         let mut in_object = depth > 0 && self.is_object(depth - 1);
-        while let Some(&byte) = text.get(at) {
-            match state {
-                State::Value | State::FirstElement => {
-                    if is_blank(byte) {
+        // One round takes a whole member: each step falls through to the one that usually follows.
+        loop {
+            if matches!(state, State::Key | State::FirstKey) {
+                at = blanks_end(text, at);
+                match text.get(at) {
+                    None => break,
+                    Some(b'"') => {
+                        self.escaped_key = false;
+                        self.key_start = at;
                         at += 1;
-                        continue;
+                        state = State::KeyString;
                     }
-                    if depth == 1 {
-                        self.value_start = at;
-                    }
-                    match byte {
-                        b'"' => {
-                            self.in_key = false;
-                            state = State::String;
-                        }
-                        b'{' | b'[' => {
-                            if depth == self.max_depth {
-                                return Step::TooDeep(at);
-                            }
-                            in_object = byte == b'{';
-                            self.set_object(depth, in_object);
-                            depth += 1;
-                            state = if in_object {
-                                State::FirstKey
-                            } else {
-                                State::FirstElement
-                            };
-                        }
-                        b'1'..=b'9' => state = State::Digits,
-                        b'0' => state = State::Zero,
-                        b'-' => state = State::Minus,
-                        b't' => state = State::Literal(b"rue"),
-                        b'f' => state = State::Literal(b"alse"),
-                        b'n' => state = State::Literal(b"ull"),
-                        // After `[` only: a comma leads to Value.
-                        b']' if matches!(state, State::FirstElement) => {
-                            state = State::AfterValue;
-                            continue;
-                        }
-                        _ => return Step::Bad(at),
-                    }
-                    at += 1;
+                    Some(b'}') if state == State::FirstKey => state = State::AfterValue,
+                    Some(_) => return Step::Bad(at),
                 }
-                State::String => {
-                    at = plain_end(text, at);
-                    match text.get(at) {
-                        None => break,
-                        Some(b'"') => at += 1,
-                        Some(b'\\') => {
-                            at += 1;
-                            state = State::Escape;
-                            continue;
-                        }
-                        Some(_) => return Step::Bad(at),
-                    }
-                    if self.in_key {
+            }
+            if state == State::KeyString {
+                at = plain_end(text, at);
+                match text.get(at) {
+                    None => break,
+                    Some(b'"') => {
+                        at += 1;
                         if depth == 1 {
                             self.name_member(&text[self.key_start..at]);
                         }
                         state = State::Colon;
-                    } else {
+                    }
+                    Some(b'\\') => {
+                        at += 1;
+                        self.escaped_key = true;
+                        self.in_string = state;
+                        state = State::Escape;
+                    }
+                    Some(_) => return Step::Bad(at),
+                }
+            }
+            if state == State::Colon {
+                at = blanks_end(text, at);
+                match text.get(at) {
+                    None => break,
+                    Some(b':') => {
+                        at += 1;
+                        state = State::Value;
+                    }
+                    Some(_) => return Step::Bad(at),
+                }
+            }
+            if matches!(state, State::Value | State::FirstElement) {
+                at = blanks_end(text, at);
+                let Some(&byte) = text.get(at) else { break };
+                if depth == 1 {
+                    self.value_start = at;
+                }
+                at += 1;
+                match byte {
+                    b'"' => state = State::ValueString,
+                    b'{' | b'[' => {
+                        if depth == self.max_depth {
+                            return Step::TooDeep(at - 1);
+                        }
+                        in_object = byte == b'{';
+                        self.set_object(depth, in_object);
+                        depth += 1;
+                        state = if in_object {
+                            State::FirstKey
+                        } else {
+                            State::FirstElement
+                        };
+                        continue;
+                    }
+                    b'1'..=b'9' => state = State::Digits,
+                    b'0' => state = State::Zero,
+                    b'-' => state = State::Minus,
+                    b't' | b'f' | b'n' => {
+                        self.literal = match byte {
+                            b't' => b"rue",
+                            b'f' => b"alse",
+                            _ => b"ull",
+                        };
+                        state = State::Literal;
+                    }
+                    b']' if state == State::FirstElement => {
+                        at -= 1;
+                        state = State::AfterValue;
+                    }
+                    _ => return Step::Bad(at - 1),
+                }
+            }
+            if state == State::ValueString {
+                at = plain_end(text, at);
+                match text.get(at) {
+                    None => break,
+                    Some(b'"') => {
+                        at += 1;
+                        if depth <= 1 && self.end_value(depth, at) {
+                            return Step::Done(at);
+                        }
+                        state = State::AfterValue;
+                    }
+                    Some(b'\\') => {
+                        at += 1;
+                        self.in_string = state;
+                        state = State::Escape;
+                    }
+                    Some(_) => return Step::Bad(at),
+                }
+            }
+            if matches!(
+                state,
+                State::Digits | State::Zero | State::Fraction | State::ExponentDigits
+            ) {
+                if state != State::Zero {
+                    at = digits_end(text, at);
+                }
+                match text.get(at) {
+                    None => break,
+                    Some(b'.') if matches!(state, State::Zero | State::Digits) => {
+                        state = State::Point
+                    }
+                    Some(b'e' | b'E') if state != State::ExponentDigits => state = State::Exponent,
+                    Some(_) => {
                         if depth <= 1 && self.end_value(depth, at) {
                             return Step::Done(at);
                         }
                         state = State::AfterValue;
                     }
                 }
-                State::Colon => match byte {
-                    b':' => {
-                        at = after_space(text, at + 1);
-                        state = State::Value;
+                if state != State::AfterValue {
+                    at += 1;
+                }
+            }
+            if state != State::AfterValue {
+                let Some(&byte) = text.get(at) else { break };
+                match self.turn(state, byte) {
+                    Some(next) => state = next,
+                    None => return Step::Bad(at),
+                }
+                at += 1;
+                if state == State::AfterValue && depth <= 1 && self.end_value(depth, at) {
+                    return Step::Done(at);
+                }
+                continue;
+            }
+            state = loop {
+                at = blanks_end(text, at);
+                match text.get(at) {
+                    None => break State::AfterValue,
+                    Some(b',') => {
+                        at += 1;
+                        break if in_object { State::Key } else { State::Value };
                     }
-                    _ if is_blank(byte) => at += 1,
-                    _ => return Step::Bad(at),
-                },
-                State::AfterValue => match byte {
-                    b',' => {
-                        at = after_space(text, at + 1);
-                        state = if in_object { State::Key } else { State::Value };
-                    }
-                    b'}' | b']' if in_object == (byte == b'}') => {
+                    Some(&byte @ (b'}' | b']')) if in_object == (byte == b'}') => {
                         at += 1;
                         depth -= 1;
                         if depth <= 1 && self.end_value(depth, at) {
@@ -234,94 +267,54 @@ impl Scanner {
                         }
                         in_object = self.is_object(depth - 1);
                     }
-                    _ if is_blank(byte) => at += 1,
-                    _ => return Step::Bad(at),
-                },
-                State::Key | State::FirstKey => match byte {
-                    b'"' => {
-                        self.in_key = true;
-                        self.escaped_key = false;
-                        self.key_start = at;
-                        at += 1;
-                        state = State::String;
-                    }
-                    b'}' if matches!(state, State::FirstKey) => state = State::AfterValue,
-                    _ if is_blank(byte) => at += 1,
-                    _ => return Step::Bad(at),
-                },
-                State::Escape => {
-                    state = match byte {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::String,
-                        b'u' => State::Hex(4),
-                        _ => return Step::Bad(at),
-                    };
-                    self.escaped_key = true;
-                    at += 1;
+                    Some(_) => return Step::Bad(at),
                 }
-                State::Hex(left) => {
-                    if !byte.is_ascii_hexdigit() {
-                        return Step::Bad(at);
-                    }
-                    at += 1;
-                    state = if left == 1 {
-                        State::String
-                    } else {
-                        State::Hex(left - 1)
-                    };
-                }
-                State::Literal(rest) => {
-                    let Some((_, rest)) = rest.split_first().filter(|(first, _)| **first == byte)
-                    else {
-                        return Step::Bad(at);
-                    };
-                    at += 1;
-                    state = State::Literal(rest);
-                    if rest.is_empty() {
-                        if depth <= 1 && self.end_value(depth, at) {
-                            return Step::Done(at);
-                        }
-                        state = State::AfterValue;
-                    }
-                }
-                State::Minus | State::Point | State::Exponent | State::ExponentSign => {
-                    state = match (state, byte) {
-                        (State::Minus, b'0') => State::Zero,
-                        (State::Minus, b'1'..=b'9') => State::Digits,
-                        (State::Point, b'0'..=b'9') => State::Fraction,
-                        (State::Exponent, b'+' | b'-') => State::ExponentSign,
-                        (State::Exponent | State::ExponentSign, b'0'..=b'9') => {
-                            State::ExponentDigits
-                        }
-                        _ => return Step::Bad(at),
-                    };
-                    at += 1;
-                }
-                State::Zero | State::Digits | State::Fraction | State::ExponentDigits => {
-                    if !matches!(state, State::Zero) {
-                        at = digits_end(text, at);
-                    }
-                    state = match (state, text.get(at)) {
-                        (_, None) => break,
-                        (State::Zero | State::Digits, Some(b'.')) => State::Point,
-                        (State::Zero | State::Digits | State::Fraction, Some(b'e' | b'E')) => {
-                            State::Exponent
-                        }
-                        _ => {
-                            if depth <= 1 && self.end_value(depth, at) {
-                                return Step::Done(at);
-                            }
-                            state = State::AfterValue;
-                            continue;
-                        }
-                    };
-                    at += 1;
-                }
+            };
+            if state == State::AfterValue {
+                break;
             }
         }
         self.at = at;
         self.state = state;
         self.depth = depth;
         Step::More
+    }
+
+    /// The state after a byte inside an escape, a literal, or the part of a number where a digit is due.
+    fn turn(&mut self, state: State, byte: u8) -> Option<State> {
+        match (state, byte) {
+            (State::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                Some(self.in_string)
+            }
+            (State::Escape, b'u') => {
+                self.hex_digits = 4;
+                Some(State::Hex)
+            }
+            (State::Hex, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                self.hex_digits -= 1;
+                Some(if self.hex_digits == 0 {
+                    self.in_string
+                } else {
+                    State::Hex
+                })
+            }
+            (State::Literal, _) => {
+                let (&first, rest) = self.literal.split_first()?;
+                self.literal = rest;
+                let next = if rest.is_empty() {
+                    State::AfterValue
+                } else {
+                    State::Literal
+                };
+                (byte == first).then_some(next)
+            }
+            (State::Minus, b'0') => Some(State::Zero),
+            (State::Minus, b'1'..=b'9') => Some(State::Digits),
+            (State::Point, b'0'..=b'9') => Some(State::Fraction),
+            (State::Exponent, b'+' | b'-') => Some(State::ExponentSign),
+            (State::Exponent | State::ExponentSign, b'0'..=b'9') => Some(State::ExponentDigits),
+            _ => None,
+        }
     }
 
     /// A value at depth 0 or 1 ends before `at`. True: it is the whole value.
@@ -361,13 +354,11 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// QEMU puts one space after each colon and comma.
-fn after_space(text: &[u8], at: usize) -> usize {
-    if text.get(at) == Some(&b' ') {
-        at + 1
-    } else {
-        at
+fn blanks_end(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).copied().is_some_and(is_blank) {
+        at += 1;
     }
+    at
 }
 
 fn digits_end(text: &[u8], mut at: usize) -> usize {
@@ -379,24 +370,12 @@ fn digits_end(text: &[u8], mut at: usize) -> usize {
 
 /// The first quote, backslash or control character from `at` on, or the end of the text.
 fn plain_end(text: &[u8], mut at: usize) -> usize {
-    while let Some((first, rest)) = text
-        .get(at..)
-        .and_then(|rest| rest.split_first_chunk::<8>())
-    {
-        let Some(second) = rest.first_chunk::<8>() else {
-            break;
-        };
-        // Both words at once: most strings end within 16 bytes, and a branch on their length would be mispredicted.
-        let (first, second) = (specials(*first), specials(*second));
-        if first | second != 0 {
-            let (word, base) = if first != 0 {
-                (first, at)
-            } else {
-                (second, at + 8)
-            };
-            return base + word.trailing_zeros() as usize / 8;
+    while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let found = specials(*chunk);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
         }
-        at += 16;
+        at += 8;
     }
     while text
         .get(at)

@@ -12,8 +12,19 @@ pub fn decode(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
-/// Text for a C string, which a NUL would cut short: NUL is written as its escape, and what cannot be decoded stays raw.
+/// The longest text of a peer's that is shown to a person.
+const LONGEST: usize = 16 << 10;
+
+/// Text for a person and for a C string, which a NUL would cut short: NUL is written as its escape, what cannot be decoded
+/// stays raw, and what is very long is cut.
 pub fn readable(raw: &str) -> String {
+    let mut end = raw.len().min(LONGEST);
+    while !raw.is_char_boundary(end) {
+        end -= 1;
+    }
+    if end < raw.len() {
+        return format!("{}…", &raw[..end]);
+    }
     match decode(raw) {
         Some(text) => text.replace('\0', "\\u0000"),
         None => raw.to_owned(),
@@ -47,5 +58,11 @@ mod tests {
         assert_eq!(readable(r#""a\u0000b""#), r"a\u0000b");
         assert_eq!(readable(r#""\ud800""#), r#""\ud800""#);
         assert_eq!(readable("12"), "12");
+    }
+
+    #[test]
+    fn readable_text_is_bounded() {
+        let long = format!("\"{}\"", "é".repeat(LONGEST));
+        assert!(readable(&long).len() <= LONGEST + "…".len());
     }
 }

@@ -2,6 +2,7 @@
 //! The tokens of JSON text that is known to be valid.
 
 use super::scan::is_blank;
+use super::string;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token<'a> {
@@ -72,9 +73,67 @@ fn string_length(rest: &[u8]) -> usize {
     rest.len()
 }
 
+/// The raw values of some members of a valid object, None where it has them not or is no object. Of a member that occurs
+/// more than once, the last one counts.
+pub fn members<'a, const N: usize>(object: &'a str, names: [&str; N]) -> [Option<&'a str>; N] {
+    let mut found = [None; N];
+    let mut depth = 0usize;
+    // Which of the names was read last, and where its value began.
+    let mut wanted = None;
+    let mut start = 0;
+    for token in Tokens::of(object) {
+        let end = token.at + token.text.len();
+        match token.text {
+            "{" | "[" => {
+                if depth == 1 {
+                    start = token.at;
+                }
+                depth += 1;
+                if depth > 1 || token.text == "{" {
+                    continue;
+                }
+                return found;
+            }
+            "}" | "]" => depth = depth.saturating_sub(1),
+            ":" | "," => continue,
+            name if token.is_name => {
+                if depth == 1 {
+                    let name = string::decode(name);
+                    wanted = names
+                        .iter()
+                        .position(|wanted| name.as_deref() == Some(wanted));
+                }
+                continue;
+            }
+            _ if depth == 1 => start = token.at,
+            _ => continue,
+        }
+        if depth == 1
+            && let Some(at) = wanted.take()
+        {
+            found[at] = object.get(start..end);
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_members_of_the_top_level_only() {
+        let object =
+            r#"{"x": {"a": 1}, "a" : [{"b": 2}], "\u0062": "no", "b": -1.5, "c": true, "a": {}}"#;
+        assert_eq!(
+            members(object, ["a", "b", "c", "d"]),
+            [Some("{}"), Some("-1.5"), Some("true"), None]
+        );
+        assert_eq!(members(r#"{"\u0061": "x"}"#, ["a"]), [Some(r#""x""#)]);
+        for no_object in ["[1, {\"a\": 1}]", "1", "\"a\"", ""] {
+            assert_eq!(members(no_object, ["a"]), [None], "{no_object}");
+        }
+    }
 
     #[test]
     fn tells_names_from_values() {

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+PREFIX = /usr/local
+LIBDIR = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include
+PKGCONFIGDIR = $(LIBDIR)/pkgconfig
+CARGO = cargo
+INSTALL = install
+QEMU = qemu-system-x86_64
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+LIBRARY := $(TARGET)/release/libqmp.so
+SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
+export CARGO QEMU
+
+.PHONY: all check demo bench header guest install uninstall clean
+
+all: $(LIBRARY)
+
+# A file target, so that `make install` as another user does not build again.
+$(LIBRARY): $(SOURCES)
+	$(CARGO) build --release --lib
+	@touch $@
+
+check: all guest
+	$(CARGO) test
+	$(MAKE) -C c-tests check
+
+demo: all guest
+	@TARGET=$(TARGET) examples/c/demo.sh
+
+bench:
+	$(CARGO) bench
+
+header:
+	UPDATE_HEADER=1 $(CARGO) test --test header
+
+# Guests are of no use without QEMU, and need an assembler for x86.
+guest:
+	@if command -v $(QEMU) >/dev/null; then $(MAKE) -s -C tests/guest OUT=$(TARGET)/guest; fi
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PKGCONFIGDIR)
+	$(INSTALL) -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libqmp.so.$(VERSION)
+	ln -sf libqmp.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libqmp.so.$(SOVERSION)
+	ln -sf libqmp.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libqmp.so
+	$(INSTALL) -m 644 $(LIBRARY:.so=.a) $(DESTDIR)$(LIBDIR)/libqmp.a
+	$(INSTALL) -m 644 include/qmp.h $(DESTDIR)$(INCLUDEDIR)/qmp.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' qmp.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/qmp.pc
+	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/qmp.pc
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libqmp.,so.$(VERSION) so.$(SOVERSION) so a) \
+	    $(DESTDIR)$(INCLUDEDIR)/qmp.h $(DESTDIR)$(PKGCONFIGDIR)/qmp.pc
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+// A QMP server's socket, and the bytes the library was seen to send there: the floor sends the same.
+typedef struct target {
+    char path[108];
+    char handshake[256];
+    char request[256];
+} target;
+
+// One way of talking to a target: the floor's or the library's. All three end the process on any failure.
+typedef struct side {
+    void *(*open)(const target *target); // connected and negotiated
+    void (*call)(void *connection);      // one command and its reply
+    void (*close)(void *connection);
+} side;
+
+// The least that C can do: blocking send and recv, nothing looked at.
+extern const side floor_exchange;
+// The same, but the reply is framed by JSON structure, checked as UTF-8, and copied into a malloc'd string.
+extern const side floor_framed;
+// Many callers on one connection: a mutex to send, one reader thread, a futex to wake each caller.
+extern const side floor_threads;
+extern const side library_status;
+extern const side library_schema;
+
+// floor.c: what the floors share
+typedef struct connection {
+    int fd;
+    size_t length, id, id_end; // of `request`, and of the decimal id in it
+    char request[288];
+} connection;
+int unix_connect(const char *path); // -1 where nobody listens
+void floor_connect(connection *connection, const target *target);
+void floor_send(connection *connection); // sends the request, then counts its id up
+void floor_disconnect(connection *connection);
+
+// framing.c
+typedef struct framing {
+    int depth;
+    bool in_string, escaped;
+} framing;
+bool framing_ends(framing *framing, const char *bytes, size_t length);
+bool utf8_valid(const unsigned char *bytes, size_t length);
+
+// library.c
+char *library_fetch_schema(const target *target);
+
+// server.c: a process that answers every command with `body`, at once
+target *server_start(const char *path, const char *body);
+struct sockaddr_un unix_address(const char *path);
+
+// qemu.c: a real QEMU with a QMP socket at `path`; 0 where none is installed
+pid_t qemu_start(const char *path);
+void qemu_stop(pid_t pid);
+
+// rounds.c: microseconds per call of one round, on a connection of its own
+typedef double round_fn(const side *side, const target *target, int calls);
+double median_of_calls(const side *side, const target *target, int calls);
+double median_of_connects(const side *side, const target *target, int calls);
+double mean_of_threads(const side *side, const target *target, int calls);
+
+// syscalls.c: counted over all threads of a fresh process. What the other threads do goes by the clock, not by calls.
+typedef struct syscalls {
+    double per_call, others_per_ms;
+} syscalls;
+syscalls syscalls_count(const side *side, const target *target);
+
+// stats.c
+double now_us(void);
+double quantile(double *values, int count, double q); // sorts `values`
+_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "bench.h"
+
+#include <qmp.h>
+
+enum { TIMEOUT_MS = 20000 };
+
+static void require(qmp_status status, qmp_error *error)
+{
+    if (status != QMP_OK)
+        die("%s: %s", qmp_status_name(status), error ? error->message : "");
+}
+
+static void *open_client(const target *target)
+{
+    qmp_client *client;
+    qmp_error *error = NULL;
+    require(qmp_connect(target->path, NULL, TIMEOUT_MS, NULL, &client, &error), error);
+    return client;
+}
+
+static void close_client(void *client)
+{
+    require(qmp_close(client), NULL);
+}
+
+static char *execute(qmp_client *client, const char *command)
+{
+    char *reply;
+    qmp_error *error = NULL;
+    require(qmp_execute_json(client, command, NULL, TIMEOUT_MS, NULL, &reply, &error), error);
+    return reply;
+}
+
+static void query_status(void *client)
+{
+    qmp_string_free(execute(client, "query-status"));
+}
+
+static void query_schema(void *client)
+{
+    qmp_string_free(execute(client, "query-qmp-schema"));
+}
+
+char *library_fetch_schema(const target *target)
+{
+    qmp_client *client = open_client(target);
+    char *schema = execute(client, "query-qmp-schema");
+    close_client(client);
+    return schema;
+}
+
+const side library_status = { open_client, query_status, close_client };
+const side library_schema = { open_client, query_schema, close_client };

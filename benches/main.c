@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Compares libqmp with a raw C floor and exits with 1 when a bound is exceeded. Argument: the stripped libqmp.so.
+#include "bench.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum { ROUNDS = 301, ATTEMPTS = 3, LIBRARY_BYTES = 700000, SYSCALLS = 3, OTHERS_PER_MS = 1 };
+
+#define STATUS "{\"status\": \"running\", \"singlestep\": false, \"running\": true}"
+
+typedef struct comparison {
+    const char *name;
+    const side *floor, *library;
+    round_fn *round;
+    int calls; // in a round
+    double bound;
+} comparison;
+
+static const comparison AT_ONCE = { "query-status", &floor_exchange, &library_status, median_of_calls, 200, 1.12 };
+static const comparison SCHEMA = { "query-qmp-schema", &floor_framed, &library_schema, median_of_calls, 9, 1.7 };
+static const comparison CONNECT = { "connect, handshake, close", &floor_exchange, &library_status, median_of_connects,
+                                    40, 1.2 };
+static const comparison THREADS = { "query-status, 8 threads", &floor_threads, &library_status, mean_of_threads, 1600,
+                                    1.0 };
+static const comparison QEMU = { "query-status, real QEMU", &floor_exchange, &library_status, median_of_calls, 20,
+                                 1.03 };
+
+static bool verdict(bool within)
+{
+    puts(within ? "  ok" : "  OVER");
+    return within;
+}
+
+// Rounds are short and many, so that both sides meet the same noise, and end in a median with its 95 % interval.
+// Only where that interval holds the bound is an exceeding comparison made again.
+static bool compare(const comparison *c, const target *target)
+{
+    for (int attempt = 1;; attempt++) {
+        double floor[ROUNDS], library[ROUNDS], ratio[ROUNDS];
+        for (int r = 0; r < ROUNDS; r++) {
+            for (int turn = 0; turn < 2; turn++)
+                if ((r + turn) % 2)
+                    floor[r] = c->round(c->floor, target, c->calls);
+                else
+                    library[r] = c->round(c->library, target, c->calls);
+            ratio[r] = library[r] / floor[r];
+        }
+        double half = 0.98 / sqrt(ROUNDS); // of the ranks around the median, as the binomial distribution has it
+        double median = quantile(ratio, ROUNDS, 0.5), low = quantile(ratio, ROUNDS, 0.5 - half);
+        printf("%-28s%10.2f%10.2f%8.3f  %.3f-%.3f  <= %-7.2f", c->name, quantile(floor, ROUNDS, 0.5),
+               quantile(library, ROUNDS, 0.5), median, low, quantile(ratio, ROUNDS, 0.5 + half), c->bound);
+        if (median > c->bound && low <= c->bound && attempt < ATTEMPTS)
+            puts("  noise: again");
+        else
+            return verdict(median <= c->bound);
+    }
+}
+
+// The library first: its run shows the server the bytes that the floor then sends.
+static bool compare_syscalls(const target *target)
+{
+    syscalls library = syscalls_count(&library_status, target), floor = syscalls_count(&floor_exchange, target);
+    printf("%-28s%10.2f%10.2f%21s  <= %-7d", "syscalls per query-status", floor.per_call, library.per_call, "", SYSCALLS);
+    bool caller = verdict(library.per_call <= SYSCALLS);
+    printf("%-28s%10.2f%10.2f%21s  <= %-7d", "  by other threads, per ms", floor.others_per_ms, library.others_per_ms, "",
+           OTHERS_PER_MS);
+    return verdict(library.others_per_ms <= OTHERS_PER_MS) && caller;
+}
+
+static bool compare_size(const char *path)
+{
+    struct stat file;
+    if (stat(path, &file))
+        die("cannot find %s", path);
+    printf("%-28s%10s%10lld%21s  <= %-7d", "bytes, stripped libqmp.so", "", (long long)file.st_size, "", LIBRARY_BYTES);
+    return verdict(file.st_size <= LIBRARY_BYTES);
+}
+
+// Both sides, the servers and QEMU inherit it. The last one allowed: `taskset` chooses another.
+static int pin_to_one_cpu(void)
+{
+    cpu_set_t allowed, one;
+    if (sched_getaffinity(0, sizeof allowed, &allowed))
+        die("cannot read the CPUs allowed");
+    int cpu = CPU_SETSIZE - 1;
+    while (!CPU_ISSET(cpu, &allowed))
+        cpu--;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one))
+        die("cannot pin to CPU %d", cpu);
+    return cpu;
+}
+
+static pid_t owner;
+static char directory[64];
+
+static const char *socket_path(const char *name)
+{
+    static char path[96];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+static void remove_sockets(void)
+{
+    if (getpid() != owner)
+        return;
+    unlink(socket_path("status"));
+    unlink(socket_path("schema"));
+    unlink(socket_path("qemu"));
+    rmdir(directory);
+}
+
+// For machines without QEMU: as long as what QEMU 7.2 answers, and of the same making.
+static char *schema_like_qemu(void)
+{
+    static const char entry[] = "{\"name\": \"117\", \"members\": [{\"name\": \"id\", \"default\": null, \"type\": \"str\"}, "
+                                "{\"name\": \"force\", \"type\": \"bool\"}], \"meta-type\": \"object\"}, ";
+    enum { ENTRIES = 207000 / (sizeof entry - 1) };
+    char *schema = malloc(sizeof entry * ENTRIES + 2), *end = schema;
+    if (!schema)
+        die("no memory for a schema");
+    *end++ = '[';
+    for (int i = 0; i < ENTRIES; i++)
+        end = stpcpy(end, entry);
+    strcpy(end - 2, "]");
+    return schema;
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 2)
+        die("usage: bench STRIPPED_LIBRARY");
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    struct utsname machine;
+    uname(&machine);
+    printf("Everything on CPU %d, %s %s %s; medians of %d interleaved rounds, in microseconds per call.\n\n",
+           pin_to_one_cpu(), machine.sysname, machine.release, machine.machine, ROUNDS);
+    printf("%-28s%10s%10s%8s  %-11s  %-10s\n", "", "raw C", "libqmp", "ratio", "95 %", "bound");
+
+    const char *temporary = getenv("TMPDIR");
+    snprintf(directory, sizeof directory, "%s/qmp-bench-XXXXXX", temporary ? temporary : P_tmpdir);
+    if (!mkdtemp(directory))
+        die("cannot make %s", directory);
+    owner = getpid();
+    atexit(remove_sockets);
+
+    target *status = server_start(socket_path("status"), STATUS);
+    bool ok = compare_syscalls(status); // before any thread of the library runs here: it forks
+    ok &= compare(&AT_ONCE, status);
+    ok &= compare(&CONNECT, status);
+    ok &= compare(&THREADS, status);
+
+    char *schema;
+    target real = *status;
+    snprintf(real.path, sizeof real.path, "%s", socket_path("qemu"));
+    pid_t qemu = qemu_start(real.path);
+    if (qemu) {
+        ok &= compare(&QEMU, &real);
+        schema = library_fetch_schema(&real);
+        qemu_stop(qemu);
+    } else {
+        printf("%-28s%10s\n", QEMU.name, "skipped: no QEMU found");
+        ok &= !getenv("QMP_REQUIRE_QEMU");
+        schema = schema_like_qemu();
+    }
+    target *schemas = server_start(socket_path("schema"), schema);
+    SCHEMA.library->close(SCHEMA.library->open(schemas));
+    ok &= compare(&SCHEMA, schemas);
+    ok &= compare_size(arguments[1]);
+
+    puts("\nraw C: blocking send and recv of the same bytes, nothing looked at; for the schema also framing by JSON\n"
+         "structure in a byte loop, a UTF-8 check and a malloc'd copy; for threads a mutex to send, and one reader\n"
+         "thread that matches ids, copies each reply and wakes its caller with a futex.");
+    return !ok;
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "bench.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static int ascending(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+double quantile(double *values, int count, double q)
+{
+    qsort(values, (size_t)count, sizeof *values, ascending);
+    return values[(int)(q * (count - 1) + 0.5)];
+}
+
+void die(const char *format, ...)
+{
+    int failure = errno;
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("bench: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, " (errno: %s)\n", strerror(failure));
+    va_end(arguments);
+    exit(2);
+}

@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * libqmp: a client for the QEMU Machine Protocol (QMP).
+ *
+ * Conventions, the same for every function
+ *
+ * Status. A function that can fail returns qmp_status: 0 is success, errors are negative and stable.
+ *   Outputs are written on success; on failure they are NULL or 0. The last parameter, qmp_error **error,
+ *   may be NULL; otherwise it gets NULL on success, and on failure an error that the caller frees with
+ *   qmp_error_free. Nothing is kept per thread.
+ *
+ * Pointers. NULL gives QMP_ERR_INVALID_ARGUMENT, for handles and outputs too, unless the function's comment
+ *   says that it may be NULL.
+ *
+ * Handles. qmp_client, qmp_options and qmp_cancel are opaque and never dereferenced. A handle that was freed,
+ *   is of another kind or made up gives QMP_ERR_INVALID_HANDLE. Closing or freeing one while other threads
+ *   use it is allowed: calls under way on a closed client return QMP_ERR_CLOSED. Freeing NULL does nothing.
+ *   In a child made by fork the parent's handles give QMP_ERR_FORKED, and are left alone; new ones work.
+ *
+ * Time. int64_t timeout_ms: 0 does not wait, QMP_FOREVER waits for ever; less than that is
+ *   QMP_ERR_INVALID_ARGUMENT. Only the monotonic clock counts.
+ *
+ * Cancelling. qmp_cancel *cancel may be NULL. Triggering it, from any thread or from a callback, ends every
+ *   call that uses it with QMP_ERR_CANCELLED.
+ *
+ * Strings. Strings in are NUL-terminated UTF-8 (paths: bytes) and are copied. Strings out belong to the
+ *   caller and are freed with qmp_string_free. JSON goes in and comes out as text; what QEMU sent is passed
+ *   on verbatim, so numbers keep all their digits.
+ *
+ * Structs. qmp_error and qmp_event are allocated by the library, read only, freed with their own functions,
+ *   and may grow at their ends: never allocate, copy or embed one.
+ *
+ * Threads. Every function may be called from any thread, and many threads may use one handle at once.
+ *   Callbacks come as {function, user_data, destroy}; destroy runs exactly once, also when the call that
+ *   takes them fails. They run without a lock held, may call the library, and must not unwind.
+ *
+ * Values. Enumerations are int32_t with named constants. An unknown value in is an error; expect unknown
+ *   values out.
+ */
+
+#ifndef QMP_H
+#define QMP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status codes and the version ---- */
+
+/** As a timeout: wait for ever. */
+#define QMP_FOREVER (-1)
+
+/**
+ * How a call went: QMP_OK, or one of the QMP_ERR_ codes. The codes never change their meaning;
+ * later versions may add some. Since 0.1.
+ */
+typedef int32_t qmp_status;
+
+/** Success. */
+#define QMP_OK 0
+
+/**
+ * An argument is NULL, not UTF-8, not JSON, out of range, or otherwise not what it must be.
+ * Nothing was sent.
+ */
+#define QMP_ERR_INVALID_ARGUMENT (-1)
+
+/** The handle was closed or freed, is of another type, or never was one. */
+#define QMP_ERR_INVALID_HANDLE (-2)
+
+/** There is nothing at this address. */
+#define QMP_ERR_NOT_FOUND (-3)
+
+/** The system does not let this user connect. */
+#define QMP_ERR_PERMISSION (-4)
+
+/** Nobody listens at this address. */
+#define QMP_ERR_REFUSED (-5)
+
+/** Connected, but not one byte came: another client holds the monitor. */
+#define QMP_ERR_BUSY (-6)
+
+/** The time is over. Look at outcome_unknown before doing it again. */
+#define QMP_ERR_TIMEOUT (-7)
+
+/** The call's qmp_cancel was triggered. */
+#define QMP_ERR_CANCELLED (-8)
+
+/** The client was closed while the call was under way. */
+#define QMP_ERR_CLOSED (-9)
+
+/** The connection to the VM has ended. */
+#define QMP_ERR_DISCONNECTED (-10)
+
+/** The peer sent something that is not QMP. */
+#define QMP_ERR_PROTOCOL (-11)
+
+/** What the peer sent is over a limit. */
+#define QMP_ERR_TOO_LARGE (-12)
+
+/** The VM answered with an error: see error_class and description. */
+#define QMP_ERR_COMMAND (-13)
+
+/** This VM, or this build of the library, cannot do that. */
+#define QMP_ERR_UNSUPPORTED (-14)
+
+/** Memory, descriptors or threads are short. */
+#define QMP_ERR_RESOURCE (-15)
+
+/** The handle belongs to the process that this one was forked from. */
+#define QMP_ERR_FORKED (-16)
+
+/** A system call failed: see os_errno. */
+#define QMP_ERR_IO (-17)
+
+/** A bug in the library. */
+#define QMP_ERR_INTERNAL (-18)
+
+/**
+ * The version of the library that runs, as text: "0.1.0".
+ *
+ * Returns a static string. Never fails. Any thread. Since 0.1.
+ */
+const char *qmp_version(void);
+
+/**
+ * The version of the library that runs, as a number that grows: 0xMMmmpp, so 0x000100 for 0.1.0.
+ *
+ * Never fails. Any thread. Since 0.1.
+ */
+uint32_t qmp_version_number(void);
+
+/**
+ * The name of a status code, as in the header: "QMP_ERR_TIMEOUT".
+ *
+ * Returns a static string; "QMP_ERR_UNKNOWN" for a code that this version does not know.
+ * Any thread. Since 0.1.
+ */
+const char *qmp_status_name(qmp_status status);
+
+/**
+ * What a status code means, in a few words. The message of a qmp_error says more.
+ *
+ * Returns a static string, also for a code that this version does not know. Any thread.
+ * Since 0.1.
+ */
+const char *qmp_status_text(qmp_status status);
+
+/* ---- Errors, and freeing what the library hands out ---- */
+
+/**
+ * What a failed call tells. Read-only; free it with qmp_error_free. Later versions may add members
+ * at the end. Since 0.1.
+ */
+typedef struct qmp_error {
+    /** The same code that the call returned. */
+    qmp_status status;
+    /** The errno of the system call that failed, or 0. */
+    int32_t os_errno;
+    /**
+     * The command may have been executed: it was sent and no answer came. Look at the VM's state
+     * before sending it again.
+     */
+    bool outcome_unknown;
+    /**
+     * What was attempted, where, with which limit, and what to do next, for a person to read.
+     * Never NULL. Holds no arguments of commands.
+     */
+    const char *message;
+    /** The command's name, or NULL if no command is concerned. */
+    const char *command;
+    /**
+     * With QMP_ERR_COMMAND: the error class as the VM sent it ("CommandNotFound", "GenericError",
+     * …), empty if it sent none. Else NULL.
+     */
+    const char *error_class;
+    /** With QMP_ERR_COMMAND: the VM's description. Else NULL. */
+    const char *description;
+} qmp_error;
+
+/**
+ * Frees a string that a function of this library gave to the caller. NULL does nothing.
+ *
+ * Any thread. Since 0.1.
+ *
+ * The caller's part: The string came from this library and has not been freed.
+ */
+void qmp_string_free(char *string);
+
+/**
+ * Frees an error. NULL does nothing.
+ *
+ * Any thread. Since 0.1.
+ *
+ * The caller's part: The error came from this library and has not been freed.
+ */
+void qmp_error_free(qmp_error *error);
+
+/* ---- Cancelling calls ---- */
+
+/** A handle to a token that ends calls from outside. Any thread. Since 0.1. */
+typedef struct qmp_cancel qmp_cancel;
+
+/**
+ * Makes a token. It can be given to any number of calls, on any number of clients.
+ *
+ * Returns a handle to be freed with qmp_cancel_free, or NULL when memory or handles are short.
+ * Any thread. Since 0.1.
+ */
+qmp_cancel *qmp_cancel_new(void);
+
+/**
+ * Triggers a token: every call that uses it ends with QMP_ERR_CANCELLED, now and later. A token
+ * stays triggered; for another call make another.
+ *
+ * Returns QMP_OK, also if it was triggered already; QMP_ERR_INVALID_ARGUMENT for NULL;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too; not a signal handler.
+ * Since 0.1.
+ */
+qmp_status qmp_cancel_trigger(qmp_cancel *cancel);
+
+/**
+ * Frees a token without triggering it. Calls that use it go on. NULL and a stale handle do
+ * nothing.
+ *
+ * Any thread. Since 0.1.
+ */
+void qmp_cancel_free(qmp_cancel *cancel);
+
+/* ---- Settings of a connection, and its logger ---- */
+
+/** A log level: something is broken. */
+#define QMP_LOG_ERROR 1
+
+/** A log level: the peer did something odd, which was dropped. */
+#define QMP_LOG_WARN 2
+
+/** A log level: connections made, calls that timed out. */
+#define QMP_LOG_INFO 3
+
+/** A log level: how connections end. */
+#define QMP_LOG_DEBUG 4
+
+/** A log level: every message. Passwords, secrets and keys are replaced by "<redacted>". */
+#define QMP_LOG_TRACE 5
+
+/** A handle to settings. Any thread. Since 0.1. */
+typedef struct qmp_options qmp_options;
+
+/**
+ * A logger. It may be called from any thread, from several at once, and may call any function of
+ * this library. It may run on the library's own thread, which has a stack of 1 MiB and on which
+ * all idle connections of the process wait meanwhile. message is a line without a newline, valid
+ * during the call. It must not unwind (no C++ exception, no longjmp, no pthread_exit). Since 0.1.
+ */
+typedef void (*qmp_log_fn)(void *user_data, int32_t level, const char *message);
+
+/**
+ * Makes settings, all at their defaults.
+ *
+ * Returns a handle to be freed with qmp_options_free, or NULL when memory or handles are short.
+ * Any thread. Since 0.1.
+ */
+qmp_options *qmp_options_new(void);
+
+/**
+ * Frees settings. Clients that were made with them keep theirs. NULL and a stale handle do
+ * nothing.
+ *
+ * Any thread. Since 0.1.
+ */
+void qmp_options_free(qmp_options *options);
+
+/**
+ * Sets the size that one message of the VM may have, in bytes. Default 64 MiB, which is what QEMU
+ * itself takes. Memory that a peer can claim is bounded by a small multiple of it.
+ *
+ * A larger reply fails its call with QMP_ERR_TOO_LARGE as soon as the limit is passed, if it is
+ * the only call under way, or else when the reply's id was seen; the rest of the message is
+ * skipped and the connection stays usable. The greeting may have 1 MiB at most, whatever this
+ * limit is.
+ *
+ * bytes: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_max_message_bytes(qmp_options *options, uint64_t bytes);
+
+/**
+ * Sets how many events wait at most until they are polled. Default 4096. Together they also need
+ * no more memory than the largest message may, or 4 MiB if that is more.
+ *
+ * events: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events);
+
+/**
+ * Sets whether connecting waits for a socket that is not there yet, or on which nobody listens,
+ * until the time is over. Default false: that fails at once.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+ * Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_wait_for_socket(qmp_options *options, bool wait);
+
+/**
+ * Sets the logger of the clients made with these settings. There is none by default, and the
+ * library never writes to the standard streams, except to tell of a bug in itself.
+ *
+ * level: the least important lines wanted, QMP_LOG_ERROR to QMP_LOG_TRACE. function: the logger.
+ * user_data: passed to it; may be NULL. It must live until destroy is called, which may be after
+ * qmp_close has returned. destroy: called with user_data exactly once, when neither the settings
+ * nor a client needs it any more, on whatever thread that is; may be NULL. It is called also when
+ * this function fails.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: function is NULL or level is unknown;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The functions keep to the rules above.
+ */
+qmp_status qmp_options_set_log(qmp_options *options,
+                               int32_t level,
+                               qmp_log_fn function,
+                               void *user_data,
+                               void (*destroy)(void *user_data));
+
+/* ---- Connecting and closing ---- */
+
+/** A handle to the connection to one VM. Any number of threads may use it at once. Since 0.1. */
+typedef struct qmp_client qmp_client;
+
+/**
+ * Connects to a VM's monitor: opens the socket, reads the greeting and negotiates capabilities.
+ * When it returns QMP_OK the VM answers.
+ *
+ * address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
+ * in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
+ * brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
+ * everything, or QMP_FOREVER. cancel: ends the call; may be NULL. client: gets a handle, to be
+ * closed with qmp_close. error: gets the error; may be NULL.
+ *
+ * With "fd:N" the library takes the descriptor over and closes it, also when the call fails: do
+ * not use or close it again. Only after QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE and
+ * QMP_ERR_FORKED it is still the caller's.
+ *
+ * Returns QMP_OK; QMP_ERR_NOT_FOUND: no such socket or host; QMP_ERR_REFUSED: nobody listens, or
+ * the path is no socket; QMP_ERR_PERMISSION; QMP_ERR_BUSY: connected, but not one byte came, or
+ * the queue of clients was full: a monitor serves one client at a time; QMP_ERR_TIMEOUT: no
+ * greeting or no answer in time; QMP_ERR_DISCONNECTED: the VM ended during the handshake;
+ * QMP_ERR_PROTOCOL: something else than QMP is there, the message names it if it can;
+ * QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the negotiation was refused; QMP_ERR_CANCELLED;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED; QMP_ERR_IO.
+ * Any thread. Since 0.1.
+ *
+ * The caller's part: address is a NUL-terminated string or NULL; the other pointers that are not handles may be
+ * written, or are NULL.
+ */
+qmp_status qmp_connect(const char *address,
+                       const qmp_options *options,
+                       int64_t timeout_ms,
+                       qmp_cancel *cancel,
+                       qmp_client **client,
+                       qmp_error **error);
+
+/**
+ * Closes a connection and frees its handle. The VM goes on.
+ *
+ * Calls that other threads have under way on the client return QMP_ERR_CLOSED; calls that begin
+ * afterwards return QMP_ERR_INVALID_HANDLE. Events that were not polled are gone.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE, so closing twice is
+ * safe; QMP_ERR_FORKED: the parent's connection goes on untouched. Any thread, callbacks too.
+ * Since 0.1.
+ */
+qmp_status qmp_close(qmp_client *client);
+
+/**
+ * Gives the VM's greeting as it was sent: {"QMP": {"version": …, "capabilities": …}}.
+ *
+ * client: whose. greeting_json: gets a string, to be freed with qmp_string_free. error: gets the
+ * error; may be NULL. It does not ask the VM, and works after the connection ended too.
+ *
+ * Returns QMP_OK; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_greeting_json(qmp_client *client, char **greeting_json, qmp_error **error);
+
+/* ---- Commands ---- */
+
+/**
+ * Sends a command and waits for its reply.
+ *
+ * Any number of threads may have commands under way on one client; each gets its own reply. A
+ * command is sent whole or not at all: one whose time is over while a part of it is out ends the
+ * connection. Nothing is ever sent twice.
+ *
+ * client: where to. command: its name, like "query-status": ASCII letters, digits, '-', '_' and
+ * '.'. arguments_json: a JSON object in UTF-8, or NULL for none. It is checked before anything is
+ * sent: nested at most 1000 deep, at most 64 MiB, no name twice in one object. timeout_ms: how
+ * long the call may take; with 0 nothing is sent. cancel: ends the call; may be NULL. reply_json:
+ * gets the value of the reply's "return", JSON text as the VM sent it ("{}" when it is empty), to
+ * be freed with qmp_string_free. error: gets the error; may be NULL.
+ *
+ * Text of the human monitor ("human-monitor-command") is a success for QMP also when it says that
+ * something failed. When the VM ends before its reply to "quit" is out, that is a success: "{}".
+ *
+ * Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
+ * QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;
+ * QMP_ERR_TOO_LARGE: the reply is over the limit, the connection stays usable; QMP_ERR_PROTOCOL:
+ * the reply is not JSON, or the peer lost its way; with each of these outcome_unknown tells
+ * whether the command may have been executed; QMP_ERR_INVALID_ARGUMENT: nothing was sent;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+ * or are NULL.
+ */
+qmp_status qmp_execute_json(qmp_client *client,
+                            const char *command,
+                            const char *arguments_json,
+                            int64_t timeout_ms,
+                            qmp_cancel *cancel,
+                            char **reply_json,
+                            qmp_error **error);
+
+/* ---- Events: what the VM reports by itself ---- */
+
+/**
+ * A kind of event: the VM sent it. The library's own kinds have other numbers; expect unknown
+ * ones.
+ */
+#define QMP_EVENT_VM 0
+
+/**
+ * An event. Read-only; free it with qmp_event_free. Later versions may add members at the end.
+ * Since 0.1.
+ */
+typedef struct qmp_event {
+    /** QMP_EVENT_VM, or a kind of the library's own. */
+    int32_t kind;
+    /** "SHUTDOWN", "STOP", … Newer QEMU adds names. Never NULL. */
+    const char *name;
+    /** The event's "data" as the VM sent it, JSON text; NULL if it has none. */
+    const char *data;
+    /** The whole event as the VM sent it, JSON text. Never NULL. */
+    const char *json;
+    /** The VM's wall clock: seconds since 1970, and microseconds. Both -1 if it did not say. */
+    int64_t seconds;
+    int64_t microseconds;
+    /** Counts the events of a connection from 1, lost ones included. */
+    uint64_t sequence;
+    /**
+     * How many events were lost between the one handed out before and this one, because the
+     * queue was full.
+     */
+    uint64_t lost;
+} qmp_event;
+
+/**
+ * Frees an event. NULL does nothing.
+ *
+ * Any thread. Since 0.1.
+ *
+ * The caller's part: The event came from this library and has not been freed.
+ */
+void qmp_event_free(qmp_event *event);
+
+/**
+ * Gives the oldest event that has not been handed out.
+ *
+ * Events wait in a queue from the moment they are received, in the VM's order, and before the
+ * reply of the command that caused them. The queue is bounded (qmp_options_set_event_capacity);
+ * when it is full the oldest event is lost, and SHUTDOWN, STOP, RESUME, RESET, GUEST_PANICKED,
+ * DEVICE_DELETED and the completion of jobs last. What was received before the connection ended
+ * can still be polled. Each event is given to one caller.
+ *
+ * client: where from. timeout_ms: how long to wait for one; with 0 what has arrived is looked at.
+ * cancel: ends the wait; may be NULL. event: gets the event, to be freed with qmp_event_free.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_TIMEOUT: none came; QMP_ERR_DISCONNECTED: the connection ended and the
+ * queue is empty, the message says how the VM ended as far as is known; QMP_ERR_CANCELLED;
+ * QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED;
+ * QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_poll_event(qmp_client *client,
+                          int64_t timeout_ms,
+                          qmp_cancel *cancel,
+                          qmp_event **event,
+                          qmp_error **error);
+
+/**
+ * Gives a descriptor for the caller's own loop: it is readable while qmp_poll_event would not
+ * wait, because an event is there or because the connection has ended.
+ *
+ * Wait for it with poll, epoll or select, and call qmp_poll_event with timeout 0 for as long as
+ * that returns QMP_OK. After QMP_ERR_DISCONNECTED stop watching it: it stays readable. Do not
+ * read from it. It belongs to the client: take it out of your loop before qmp_close, after which
+ * the system may give its number to another file. Asking again gives the same descriptor.
+ *
+ * client: whose events. fd: gets the descriptor, -1 on failure. error: gets the error; may be
+ * NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_RESOURCE; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
+
+/* ---- The VM's state, and shutting it down ---- */
+
+/**
+ * Asks the VM for its run state (the command "query-status").
+ *
+ * client: which VM. timeout_ms, cancel: as in qmp_execute_json. running: gets whether the virtual
+ * CPUs run. status: gets the state's name as the VM sent it ("running", "paused", "shutdown", …;
+ * newer QEMU adds some), to be freed with qmp_string_free. error: gets the error; may be NULL.
+ *
+ * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members.
+ * Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_query_status(qmp_client *client,
+                            int64_t timeout_ms,
+                            qmp_cancel *cancel,
+                            bool *running,
+                            char **status,
+                            qmp_error **error);
+
+/**
+ * Asks the VM whether its virtual CPUs run.
+ *
+ * client: which VM. timeout_ms, cancel: as in qmp_execute_json. running: gets the answer, false on
+ * failure. error: gets the error; may be NULL.
+ *
+ * Returns what qmp_query_status returns. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_is_running(qmp_client *client,
+                          int64_t timeout_ms,
+                          qmp_cancel *cancel,
+                          bool *running,
+                          qmp_error **error);
+
+/**
+ * Shuts the VM down: presses its power button, again at intervals, and ends QEMU at last if that
+ * is wanted.
+ *
+ * A press means no more than that the button was pressed: before the guest listens it is lost, so
+ * it is repeated until SHUTDOWN comes, the connection ends, or the grace time is over. Only a
+ * guest whose state is "running" is pressed. A paused one is not: the press would be kept and
+ * strike when somebody resumes it; nor is it ever resumed. If somebody else resumes it within the
+ * grace time it is pressed then. A guest in the state "guest-panicked" or "internal-error" cannot
+ * react, so its grace time ends at once. After the grace time, if force is true, "quit" is sent,
+ * and QEMU has 5 s to end. Under -no-shutdown QEMU stays when the guest is off: that counts as
+ * QMP_SHUTDOWN_GUEST, and QEMU is told to quit if force is true. No process is ever signalled.
+ * Events stay in the queue for qmp_poll_event.
+ *
+ * client: which VM. press_interval_ms: time between presses; 0 or QMP_FOREVER for one press only.
+ * graceful_timeout_ms: the grace time; with 0 the button is not pressed; QMP_FOREVER waits for
+ * ever. force: whether to end QEMU when the guest did not go down. cancel: ends the call; may be
+ * NULL. result: gets a QMP_SHUTDOWN_ code, 0 on failure. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; without force QMP_ERR_TIMEOUT: the guest is still up, and the message says in
+ * which state; with force QMP_ERR_TIMEOUT: QEMU did not end within 5 s, outcome_unknown is true;
+ * with force QMP_ERR_COMMAND: QEMU refused to quit; QMP_ERR_DISCONNECTED: the connection ended
+ * after a press without SHUTDOWN (QEMU was killed, perhaps), so how is unknown;
+ * QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM is gone already it is a success,
+ * QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM; calls then give
+ * QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_shutdown(qmp_client *client,
+                        int64_t press_interval_ms,
+                        int64_t graceful_timeout_ms,
+                        bool force,
+                        qmp_cancel *cancel,
+                        int32_t *result,
+                        qmp_error **error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QMP_H */

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// The frames of one endless or very long message, fed in pieces until something is found.
+fn feed_until_found(framer: &mut Framer, piece: &[u8], most: usize) -> (usize, Vec<String>) {
+    for count in 1..=most {
+        let found = feed(framer, piece);
+        if !found.is_empty() {
+            return (count, found);
+        }
+    }
+    panic!("nothing found in {most} pieces");
+}
+
+/// The shortest of a few runs, so that a busy machine does not count.
+fn shortest(mut run: impl FnMut()) -> Duration {
+    let once = |_| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    };
+    (0..3).map(once).min().unwrap()
+}
+
+#[test]
+fn the_limit_is_exact() {
+    let text = format!("{{\"id\":7,\"a\":\"{}\"}}", "x".repeat(100));
+    let limit = text.len();
+    let refused = [
+        format!("refused Bytes {{ limit: {} }}", limit - 1),
+        format!("broken Some(7) Refused(Bytes {{ limit: {} }})", limit - 1),
+    ];
+    assert_eq!(frames(limit, text.as_bytes()), [format!("message {text}")]);
+    assert_eq!(frames(limit - 1, text.as_bytes()), refused);
+    assert_eq!(
+        frames(3, b"123 1234 \"ab\" true "),
+        [
+            "other",
+            "refused Bytes { limit: 3 }",
+            "broken None Refused(Bytes { limit: 3 })",
+            "refused Bytes { limit: 3 }",
+            "broken None Refused(Bytes { limit: 3 })",
+            "refused Bytes { limit: 3 }",
+            "broken None Refused(Bytes { limit: 3 })",
+        ]
+    );
+}
+
+#[test]
+fn a_refused_message_costs_bounded_memory_and_the_next_one_is_fine() {
+    let limit = 4 * MIB;
+    let mut framer = framer(limit);
+    assert!(feed(&mut framer, b"{\"return\": \"").is_empty());
+    let piece = [b'x'; 64 << 10];
+    let (count, found) = feed_until_found(&mut framer, &piece, 65);
+    assert_eq!(found, [format!("refused Bytes {{ limit: {limit} }}")]);
+    assert_eq!(count, 64);
+    for _ in 0..1600 {
+        assert!(feed(&mut framer, &piece).is_empty());
+        assert!(framer.is_mid_message());
+        assert!(framer.buffer.capacity() <= 2 * SLACK);
+    }
+    let found = feed(&mut framer, b"\", \"id\": 12}\r\n{\"id\": 13}");
+    assert_eq!(
+        found,
+        [
+            format!("broken Some(12) Refused(Bytes {{ limit: {limit} }})"),
+            "message {\"id\": 13}".into()
+        ]
+    );
+}
+
+#[test]
+fn the_buffer_never_grows_far_beyond_the_limit() {
+    let limit = 3 * MIB;
+    let mut framer = framer(limit);
+    let text = format!("{{\"a\":\"{}\"}}", "x".repeat(limit - 8));
+    assert_eq!(text.len(), limit);
+    let mut growths = 0;
+    let mut capacity = 0;
+    for round in 0..2 {
+        // The first half of the next message stands behind the last one.
+        let mut found = 0;
+        for piece in text.as_bytes().chunks(10_000) {
+            found += feed(&mut framer, piece).len();
+            growths += usize::from(framer.buffer.capacity() != capacity);
+            capacity = framer.buffer.capacity();
+            assert!(capacity <= limit + SLACK);
+        }
+        assert_eq!(found, 1, "round {round}");
+    }
+    assert!(growths <= 8, "{growths} growths");
+}
+
+#[test]
+fn memory_is_given_back_when_nothing_is_held() {
+    let mut framer = framer(MIB);
+    assert!(feed(&mut framer, b"{").is_empty());
+    framer.release();
+    assert_eq!(feed(&mut framer, b"} "), ["message {}"]);
+    framer.release();
+    assert_eq!(framer.buffer.capacity(), 0);
+    assert_eq!(feed(&mut framer, b"{}"), ["message {}"]);
+}
+
+#[test]
+fn endless_blanks_are_refused_and_not_kept() {
+    let mut framer = framer(MIB);
+    let blanks = [b'\n'; 16 << 10];
+    let (count, found) = feed_until_found(&mut framer, &blanks, 70);
+    assert_eq!(
+        found,
+        [
+            format!("refused Bytes {{ limit: {MIB} }}"),
+            "garbage ".into()
+        ]
+    );
+    assert_eq!(count, 65);
+    assert!(framer.buffer.capacity() <= SLACK);
+}
+
+#[test]
+fn a_message_that_never_ends_is_given_up() {
+    let mut framer = framer(1000);
+    framer.max_skimmed = 100_000;
+    assert_eq!(
+        feed(&mut framer, &[b'['; 1001]),
+        ["refused Bytes { limit: 1000 }"]
+    );
+    let (count, found) = feed_until_found(&mut framer, &[b'['; 1000], 200);
+    assert_eq!(found, ["garbage "]);
+    assert_eq!(count, 99);
+    assert!(feed(&mut framer, b"]").is_empty());
+}
+
+#[test]
+fn the_most_skimmed_follows_the_limit() {
+    assert_eq!(framer(MIB).max_skimmed, 1 << 30);
+    assert_eq!(framer(1 << 30).max_skimmed, 1 << 34);
+    assert_eq!(framer(usize::MAX).max_skimmed, u64::MAX);
+}
+
+#[test]
+fn a_million_levels_need_no_stack() {
+    let run = || {
+        let mut framer = framer(64 * MIB);
+        let mut found = feed(&mut framer, b"{\"id\": 3, \"return\": ");
+        for piece in [b"[", b"]"] {
+            for _ in 0..1000 {
+                found.extend(feed(&mut framer, &piece.repeat(1000)));
+            }
+        }
+        assert_eq!(found, ["refused Depth { limit: 1024 }"]);
+        assert_eq!(
+            feed(&mut framer, b"}"),
+            ["broken Some(3) Refused(Depth { limit: 1024 })"]
+        );
+        let level = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
+        assert_eq!(feed(&mut framer, level.as_bytes()), ["other"]);
+        assert_eq!(feed(&mut framer, format!("[{level}]").as_bytes()).len(), 2);
+    };
+    let thread = std::thread::Builder::new()
+        .stack_size(64 << 10)
+        .spawn(run)
+        .unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
+fn long_messages_take_linear_time_byte_by_byte() {
+    let time = |size: usize| {
+        let text = format!(
+            "{{\"a\": \"{}\", \"b\": {}}}",
+            "x".repeat(size),
+            "1".repeat(size)
+        );
+        shortest(|| {
+            let mut framer = framer(64 * MIB);
+            let found: usize = text
+                .as_bytes()
+                .chunks(1)
+                .map(|byte| feed(&mut framer, byte).len())
+                .sum();
+            assert_eq!(found, 1);
+        })
+    };
+    let (half, full) = (time(25_000), time(50_000));
+    assert!(
+        full <= half * 4,
+        "{half:?} for half of it, {full:?} for all"
+    );
+}
+
+#[test]
+fn many_members_and_many_messages_take_linear_time() {
+    let time = |count: usize| {
+        let keys: Vec<_> = (0..count)
+            .map(|key| format!("\"key{key}\":{key}"))
+            .collect();
+        let messages = format!("{{{}}}{}", keys.join(","), "{}".repeat(count));
+        shortest(|| assert_eq!(frames(64 * MIB, messages.as_bytes()).len(), count + 1))
+    };
+    let (half, full) = (time(100_000), time(200_000));
+    assert!(
+        full <= half * 4,
+        "{half:?} for half of it, {full:?} for all"
+    );
+}
