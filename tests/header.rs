@@ -110,11 +110,10 @@ fn section(config: &cbindgen::Config, path: &Path) -> String {
 }
 
 /// What cbindgen cannot be told: a comment of one line takes one line, a negative number in a macro stands in
-/// parentheses, a structure has a tag, so that C++ can declare it forward, and what is a heading to Rust is a
-/// paragraph to C.
+/// parentheses, and a structure has a tag, so that C++ can declare it forward.
 fn tidy(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for line in text.lines().filter(|line| *line != " * # Safety") {
+    for line in text.lines() {
         match &lines[..] {
             [.., open, comment] if open.trim() == "/**" && line.trim() == "*/" => {
                 let short = format!("{open} {} */", comment.trim().trim_start_matches("* "));
