@@ -108,7 +108,7 @@ fn the_call_is_told_before_the_message_ends() {
     let server = Hostile::negotiated(|peer| {
         peer.command();
         peer.send("{\"return\": \"");
-        peer.send(vec![b'x'; 2 * LIMIT as usize]);
+        peer.send_until_refused(&[b'x'; 4096], 2 * LIMIT as usize);
         peer.wait_for_end();
     });
     let failure = connect_with_limit(&server).call("first").unwrap_err();
@@ -173,7 +173,7 @@ fn a_million_brackets_are_too_many() {
     let server = Hostile::negotiated(|peer| {
         peer.command();
         peer.send("{\"a\": ");
-        peer.send("[".repeat(1_000_000));
+        peer.send_until_refused(&[b'['; 4096], 1_000_000);
         peer.wait_for_end();
     });
     assert_eq!(
