@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let mock = match Mock::start(&path) {
         Ok(mock) => Arc::new(mock),
         Err(error) => {
-            eprintln!("mock: {}: {error}", path.display());
+            eprintln!("mock: {}: {error}", path.to_string_lossy());
             return ExitCode::FAILURE;
         }
     };
