@@ -2,21 +2,20 @@
 //! A QMP server without a virtual machine: `cargo run --example mock -- SOCKET`.
 //! Serves until the machine is powered down or told to quit, or its standard input ends.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use qmp::mock::Mock;
 
 fn main() -> ExitCode {
-    let Some(path) = std::env::args_os().nth(1).map(PathBuf::from) else {
+    let Some(path) = std::env::args_os().nth(1) else {
         eprintln!("usage: mock SOCKET");
         return ExitCode::from(2);
     };
     let mock = match Mock::start(&path) {
         Ok(mock) => Arc::new(mock),
         Err(error) => {
-            eprintln!("mock: {}: {error}", path.display());
+            eprintln!("mock: {}: {error}", path.to_string_lossy());
             return ExitCode::FAILURE;
         }
     };

@@ -516,6 +516,15 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
 
 /* ---- The VM's state, and shutting it down ---- */
 
+/** How a shutdown went: the guest went down by itself. */
+#define QMP_SHUTDOWN_GUEST 1
+
+/** How a shutdown went: the VM was ended from the host's side, by this call or by somebody else. */
+#define QMP_SHUTDOWN_FORCED 2
+
+/** How a shutdown went: the VM was gone before the call did anything. */
+#define QMP_SHUTDOWN_ALREADY_DOWN 3
+
 /**
  * Asks the VM for its run state (the command "query-status").
  *

@@ -23,6 +23,29 @@ fn header_is_current() {
     );
 }
 
+/// cbindgen leaves out, without a word, what it cannot write down.
+#[test]
+fn every_constant_is_there() {
+    let header = generate();
+    let mut constants = 0;
+    for path in sections() {
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let Some((name, _)) = line
+                .strip_prefix("pub const ")
+                .and_then(|rest| rest.split_once(':'))
+            else {
+                continue;
+            };
+            constants += 1;
+            assert!(
+                header.contains(&format!("#define {name} ")),
+                "{name} is missing"
+            );
+        }
+    }
+    assert!(constants >= 29, "{constants}");
+}
+
 /// The header is the manual: nothing stands there without a word about it.
 #[test]
 fn everything_is_documented() {

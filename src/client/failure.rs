@@ -9,6 +9,7 @@ use super::wait::{Stop, Wait};
 use crate::error::{Answer, Error, Status};
 use crate::session::handshake::name_of_stranger;
 use crate::session::pending::{Abandoned, Fate};
+use crate::wire::cut;
 use crate::wire::framing::{Fault, Refusal};
 use crate::wire::message::ErrorBody;
 
@@ -32,9 +33,12 @@ pub enum End {
     NoMemory,
 }
 
+/// As much of the VM's own words stands in a message; the whole is in the error beside it.
+const SHOWN: usize = 1024;
+
 impl End {
     /// At most this many bytes of a stranger's are shown.
-    const SHOWN: usize = 64;
+    const EXCERPT: usize = 64;
 
     pub fn garbage(bytes: &[u8]) -> End {
         if bytes.is_empty() {
@@ -57,7 +61,7 @@ impl End {
     }
 
     fn excerpt(bytes: &[u8]) -> String {
-        let shown = &bytes[..bytes.len().min(Self::SHOWN)];
+        let shown = &bytes[..bytes.len().min(Self::EXCERPT)];
         format!("\"{}\"", shown.escape_ascii())
     }
 
@@ -147,7 +151,11 @@ impl Connection {
             Failure::Answer(body) => {
                 let mut error = Error::new(
                     Status::Command,
-                    format!("{at}: the VM answered {}: {}", body.class, body.description),
+                    format!(
+                        "{at}: the VM answered {}: {}",
+                        cut(&body.class, SHOWN),
+                        cut(&body.description, SHOWN)
+                    ),
                 );
                 error.answer = Some(Box::new(Answer {
                     class: body.class,

@@ -137,21 +137,21 @@ impl Connection {
             Message::Return { id, value } => {
                 let outcome = Text::copy(value).ok_or(Failure::NoMemory);
                 let mut state = self.state.lock();
-                if !self.before_greeting(&mut state, too_early, after) {
+                if !self.reply_before_greeting(&mut state, id, too_early, after) {
                     let matched = state.session.pending.reply(id);
                     state.settle_reply(matched, outcome, after);
                 }
             }
             Message::Error { id, error } => {
                 let mut state = self.state.lock();
-                if !self.before_greeting(&mut state, too_early, after) {
+                if !self.reply_before_greeting(&mut state, id, too_early, after) {
                     let matched = state.session.pending.error_reply(id);
                     state.settle_reply(matched, Err(Failure::Answer(error)), after);
                 }
             }
             Message::Contradictory { id } => {
                 let mut state = self.state.lock();
-                if !self.before_greeting(&mut state, too_early, after) {
+                if !self.reply_before_greeting(&mut state, id, too_early, after) {
                     let matched = state.session.pending.reply(id);
                     state.settle_reply(matched, Err(Failure::Contradictory), after);
                 }
@@ -206,6 +206,18 @@ impl Connection {
         after
             .wakes
             .extend(pollers.map(|parked| parked.thread.clone()));
+    }
+
+    /// A reply before the greeting ends the connection, unless it has an id: then it is meant for
+    /// the monitor's former client.
+    fn reply_before_greeting(
+        &self,
+        state: &mut State,
+        id: Id,
+        end: impl FnOnce() -> End,
+        after: &mut Aftermath<'_>,
+    ) -> bool {
+        id == Id::Absent && self.before_greeting(state, end, after)
     }
 
     /// Before the greeting nothing but events may come. True: something did, and the connection

@@ -10,15 +10,15 @@ use super::error::qmp_error;
 use super::gate::{self, Out, gate};
 use super::handle;
 use super::status::qmp_status;
-use crate::client::{RunState, ShutdownPlan, ShutdownResult, Wait};
+use crate::client::{RunState, ShutdownPlan, Wait};
 use crate::error::Result;
 
 /// How a shutdown went: the guest went down by itself.
-pub const QMP_SHUTDOWN_GUEST: i32 = ShutdownResult::Guest as i32;
+pub const QMP_SHUTDOWN_GUEST: i32 = 1;
 /// How a shutdown went: the VM was ended from the host's side, by this call or by somebody else.
-pub const QMP_SHUTDOWN_FORCED: i32 = ShutdownResult::Forced as i32;
+pub const QMP_SHUTDOWN_FORCED: i32 = 2;
 /// How a shutdown went: the VM was gone before the call did anything.
-pub const QMP_SHUTDOWN_ALREADY_DOWN: i32 = ShutdownResult::AlreadyDown as i32;
+pub const QMP_SHUTDOWN_ALREADY_DOWN: i32 = 3;
 
 /// Asks the VM for its run state (the command "query-status").
 ///
@@ -143,5 +143,21 @@ pub unsafe extern "C" fn qmp_shutdown(
             result.give(client.shut_down(plan, cancel.as_deref())? as i32);
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::ShutdownResult;
+
+    #[test]
+    fn the_numbers_of_the_library_and_of_the_header_are_the_same() {
+        assert_eq!(QMP_SHUTDOWN_GUEST, ShutdownResult::Guest as i32);
+        assert_eq!(QMP_SHUTDOWN_FORCED, ShutdownResult::Forced as i32);
+        assert_eq!(
+            QMP_SHUTDOWN_ALREADY_DOWN,
+            ShutdownResult::AlreadyDown as i32
+        );
     }
 }

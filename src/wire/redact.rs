@@ -31,11 +31,7 @@ pub fn redact(json: &str) -> String {
     // A log line is one line. In valid JSON a line only ends where a blank may stand.
     let mut copy = copy.replace(['\r', '\n', '\t'], " ");
     if copy.len() > LONGEST {
-        let end = (0..=LONGEST)
-            .rev()
-            .find(|&end| copy.is_char_boundary(end))
-            .unwrap_or(0);
-        copy.truncate(end);
+        copy.truncate(string::cut(&copy, LONGEST).len());
         copy.push_str(&format!("… ({size} bytes)"));
     }
     copy

@@ -52,18 +52,24 @@ fn code_point(text: &str) -> Option<(char, &str)> {
     Some((char::from_u32(point)?, rest.get(4..)?))
 }
 
-/// The longest text of a peer's that is shown to a person.
-const LONGEST: usize = 16 << 10;
+/// The longest text of a peer's that is told. QEMU repeats arguments of a MiB in its errors.
+const LONGEST: usize = 4 << 20;
+
+/// At most so many bytes of a text, and whole characters.
+pub fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
 
 /// Text for a person and for a C string, which a NUL would cut short: NUL is written as its escape, what cannot be decoded
 /// stays raw, and what is very long is cut.
 pub fn readable(raw: &str) -> String {
-    let mut end = raw.len().min(LONGEST);
-    while !raw.is_char_boundary(end) {
-        end -= 1;
-    }
-    if end < raw.len() {
-        return format!("{}…", &raw[..end]);
+    let shown = cut(raw, LONGEST);
+    if shown.len() < raw.len() {
+        return format!("{shown}…");
     }
     match decode(raw) {
         Some(text) => text.replace('\0', "\\u0000"),

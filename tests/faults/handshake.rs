@@ -173,8 +173,8 @@ fn a_second_greeting_is_no_reply() {
 #[test]
 fn the_handshake_takes_only_its_own_reply() {
     accepted(|peer| {
-        peer.send(GREETING);
         peer.send("{\"return\": {\"of\": \"an earlier client\"}, \"id\": 1}\r\n");
+        peer.send(GREETING);
         let command = peer.command();
         peer.send("{\"return\": {}, \"id\": 1}{\"return\": {}}");
         peer.send("{\"id\": 2, \"error\": {\"class\": \"GenericError\", \"desc\": \"of an earlier client\"}}");
