@@ -34,6 +34,9 @@ impl<'a> Aftermath<'a> {
 
     /// Call without the lock.
     pub fn wake(&mut self) {
+        if self.wakes.is_empty() {
+            return;
+        }
         for thread in self.wakes.drain(..) {
             thread.unpark();
         }
@@ -49,7 +52,7 @@ impl Drop for Aftermath<'_> {
 /// The reader role. Dropped, it goes back, also when the stack unwinds.
 struct Reading<'a> {
     connection: &'a Connection,
-    framer: Option<Framer>,
+    framer: Option<Box<Framer>>,
 }
 
 impl Drop for Reading<'_> {
@@ -241,7 +244,7 @@ impl Connection {
 }
 
 impl State {
-    fn take_reader(&mut self) -> Option<Framer> {
+    fn take_reader(&mut self) -> Option<Box<Framer>> {
         let framer = self.reader.take();
         self.idle.activity += u64::from(framer.is_some());
         framer
