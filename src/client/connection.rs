@@ -142,11 +142,10 @@ impl Connection {
             // Its end would be reported for ever.
             return Ok(());
         }
-        let interest = state.wanted_interest();
-        let registration = io_thread::register(self, interest)
+        let registration = io_thread::register(self)
             .map_err(|e| Error::os("start the library's I/O thread", &e))?;
         state.idle.registration = Some(registration);
-        state.idle.armed = Some(interest);
+        state.idle.watched = true;
         if let Some(framer) = &mut state.reader {
             framer.release();
         }

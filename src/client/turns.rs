@@ -190,10 +190,17 @@ impl Connection {
         if state.idle.armed == Some(wanted) {
             return;
         }
-        if let Some(registration) = &state.idle.registration {
-            // Fails only if the descriptor is not registered, which the registration denies.
-            let _ = registration.arm(self.transport.as_fd(), wanted);
-            state.idle.armed = Some(wanted);
+        let Some(registration) = &mut state.idle.registration else {
+            return;
+        };
+        match registration.arm(self.transport.as_fd(), wanted) {
+            Ok(()) => state.idle.armed = Some(wanted),
+            Err(e) => {
+                // Nobody would read it: better that its callers know.
+                let mut after = Aftermath::new(self);
+                let errno = e.raw_os_error().unwrap_or(libc::EIO);
+                self.finish(state, End::Failed(errno), &mut after.wakes);
+            }
         }
     }
 
