@@ -13,14 +13,13 @@ use super::support::hostile::Hostile;
 /// Calls and polls after the end say so, again and again, and at once.
 fn is_over(client: &Client) {
     for _ in 0..2 {
-        assert_eq!(
-            client.call("later").unwrap_err().kind(),
-            (QMP_ERR_DISCONNECTED, false)
-        );
+        // First, for it waits for the end.
         assert_eq!(
             client.poll_event(-1).unwrap_err().status,
             QMP_ERR_DISCONNECTED
         );
+        let failure = client.call("later").unwrap_err();
+        assert_eq!(failure.kind(), (QMP_ERR_DISCONNECTED, false), "{failure:?}");
     }
 }
 
