@@ -32,7 +32,7 @@ demo: all guest
 	@TARGET=$(TARGET) examples/c/demo.sh
 
 bench:
-	$(CARGO) bench
+	$(MAKE) -C benches run
 
 header:
 	UPDATE_HEADER=1 $(CARGO) test --test header

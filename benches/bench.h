@@ -7,6 +7,8 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+enum { TIMEOUT_MS = 20000 }; // of every call that has one
+
 // A QMP server's socket, and the bytes the library was seen to send there: the floor sends the same.
 typedef struct target {
     char path[108];

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Many callers on one connection, the common way: one thread reads and wakes each caller with a futex.
+// Many callers on one connection, the common way: one thread reads and wakes each caller with a futex. A caller waits
+// no longer than its deadline, as the library's callers do.
 #include "bench.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { IN_FLIGHT = 64, BUFFER = 65536 };
@@ -27,9 +30,9 @@ typedef struct shared {
     waiter *waiting[IN_FLIGHT];
 } shared;
 
-static void futex(atomic_int *word, int operation, int value)
+static long futex(atomic_int *word, int operation, int value, const struct timespec *timeout)
 {
-    syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+    return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
 static void answer(shared *s, const char *line, size_t length)
@@ -44,7 +47,7 @@ static void answer(shared *s, const char *line, size_t length)
     memcpy(w->reply, line, length);
     w->reply[length] = '\0';
     if (atomic_exchange(&w->state, ANSWERED) == SLEEPING)
-        futex(&w->state, FUTEX_WAKE_PRIVATE, 1);
+        futex(&w->state, FUTEX_WAKE_PRIVATE, 1, NULL);
 }
 
 static void *read_replies(void *opened)
@@ -85,10 +88,12 @@ static void call_shared(void *opened)
     floor_send(&s->connection);
     pthread_mutex_unlock(&s->sending);
 
+    const struct timespec timeout = { .tv_sec = TIMEOUT_MS / 1000 };
     int running = RUNNING;
     if (atomic_compare_exchange_strong(&w.state, &running, SLEEPING))
         while (atomic_load(&w.state) != ANSWERED)
-            futex(&w.state, FUTEX_WAIT_PRIVATE, SLEEPING);
+            if (futex(&w.state, FUTEX_WAIT_PRIVATE, SLEEPING, &timeout) && errno == ETIMEDOUT)
+                die("no reply in time");
     free(w.reply);
 }
 

@@ -3,8 +3,6 @@
 
 #include <qmp.h>
 
-enum { TIMEOUT_MS = 20000 };
-
 static void require(qmp_status status, qmp_error *error)
 {
     if (status != QMP_OK)

@@ -179,6 +179,6 @@ int main(int count, char **arguments)
 
     puts("\nraw C: blocking send and recv of the same bytes, nothing looked at; for the schema also framing by JSON\n"
          "structure in a byte loop, a UTF-8 check and a malloc'd copy; for threads a mutex to send, and one reader\n"
-         "thread that matches ids, copies each reply and wakes its caller with a futex.");
+         "thread that matches ids, copies each reply and wakes its caller, who waits on a futex with a deadline.");
     return !ok;
 }

@@ -19,7 +19,7 @@ use super::options::Options;
 use super::resolve::{self, Unresolved};
 use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
-use crate::session::handshake::negotiation_id;
+use crate::session::handshake::{Greeting, negotiation_id};
 use crate::sys::peer;
 use crate::sys::poll::Direction;
 use crate::transport::{self, Address, Attempt, Socket, Target};
@@ -40,9 +40,10 @@ pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc
     connection.greet(wait)?;
     connection.negotiate(&target, wait)?;
     connection.register()?;
-    connection
-        .log
-        .write(Level::Info, &format!("connected: {}", connection.version()));
+    if connection.log.takes(Level::Info) {
+        let line = format!("connected: {}", connection.version());
+        connection.log.write(Level::Info, &line);
+    }
     Ok(connection)
 }
 
@@ -323,12 +324,7 @@ impl Connection {
 
     fn version(&self) -> String {
         let state = self.state.lock();
-        match state
-            .session
-            .greeting
-            .as_ref()
-            .and_then(|g| g.version.as_ref())
-        {
+        match state.session.greeting.as_ref().and_then(Greeting::version) {
             Some(version) => format!(
                 "QEMU {}.{}.{} {}",
                 version.major, version.minor, version.micro, version.package

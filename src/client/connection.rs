@@ -64,7 +64,7 @@ pub(super) struct Parked {
 pub struct State {
     pub session: Session<Caller>,
     /// The reader role: there while nobody reads.
-    pub(super) reader: Option<Framer>,
+    pub(super) reader: Option<Box<Framer>>,
     /// The writer role is taken.
     pub(super) writing: bool,
     /// The errno that sending failed with: what is left is to read what has come.
@@ -104,7 +104,7 @@ impl Connection {
             options.max_message_bytes.max(LEAST_EVENT_BYTES),
         );
         // Until it has greeted the peer may be anything.
-        let mut framer = Framer::new(limits);
+        let mut framer = Box::new(Framer::new(limits));
         framer.set_objects_only(true);
         Arc::new(Connection {
             transport: Box::new(socket),
@@ -142,11 +142,10 @@ impl Connection {
             // Its end would be reported for ever.
             return Ok(());
         }
-        let interest = state.wanted_interest();
-        let registration = io_thread::register(self, interest)
+        let registration = io_thread::register(self)
             .map_err(|e| Error::os("start the library's I/O thread", &e))?;
         state.idle.registration = Some(registration);
-        state.idle.armed = Some(interest);
+        state.idle.watched = true;
         if let Some(framer) = &mut state.reader {
             framer.release();
         }

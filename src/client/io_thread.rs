@@ -2,17 +2,17 @@
 //! The one thread of the library. It reads idle connections, so that events are collected and the
 //! end is noticed while nobody calls, and sends what a full socket did not take.
 //!
-//! Callers never tell it that they read a connection themselves. When it is woken for one that
-//! has a reader it leaves it disarmed and looks again at every tick: a connection in steady use
-//! costs no epoll system call at all.
+//! Callers never tell it that they read a connection themselves. It looks at a new connection, and
+//! at one that had a reader when it fired, at every tick, and arms it when it is quiet: connecting
+//! and a connection in steady use cost no epoll system call at all.
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -34,6 +34,7 @@ const MAIL_LIMIT: usize = 256;
 const WAKE: u64 = 0;
 
 enum Mail {
+    /// A connection that is watched from now on.
     Add(u64, Weak<Connection>),
     Remove(u64),
 }
@@ -43,6 +44,8 @@ struct IoThread {
     wake: EventFd,
     mail: Sender<Mail>,
     next_token: AtomicU64,
+    /// It wakes up by itself within a tick, and reads its mail then.
+    ticking: AtomicBool,
 }
 
 static THREAD: PerProcess<Lock<Option<Arc<IoThread>>>> = PerProcess::new(|| Lock::new(None));
@@ -52,29 +55,41 @@ static THREAD: PerProcess<Lock<Option<Arc<IoThread>>>> = PerProcess::new(|| Lock
 pub struct Registration {
     thread: Arc<IoThread>,
     token: u64,
+    /// The descriptor is in the epoll set.
+    added: bool,
 }
 
-pub fn register(connection: &Arc<Connection>, interest: Interest) -> io::Result<Registration> {
+/// The connection is watched from now on, and must know it.
+pub fn register(connection: &Arc<Connection>) -> io::Result<Registration> {
     let thread = running()?;
     let token = thread.next_token.fetch_add(1, Ordering::Relaxed);
-    // The mail is there before the descriptor can fire.
     thread.post(Mail::Add(token, Arc::downgrade(connection)));
-    let fd = connection.transport.as_fd();
-    if let Err(e) = thread.epoll.add(fd, token, interest) {
-        thread.post(Mail::Remove(token));
-        return Err(e);
+    fence(Ordering::SeqCst);
+    if !thread.ticking.load(Ordering::SeqCst) {
+        thread.wake.set();
     }
-    Ok(Registration { thread, token })
+    Ok(Registration {
+        thread,
+        token,
+        added: false,
+    })
 }
 
 impl Registration {
-    pub fn arm(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
-        self.thread.epoll.arm(fd, self.token, interest)
+    pub fn arm(&mut self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+        if self.added {
+            return self.thread.epoll.arm(fd, self.token, interest);
+        }
+        self.thread.epoll.add(fd, self.token, interest)?;
+        self.added = true;
+        Ok(())
     }
 
     /// For a descriptor that stays open, here or in a forked child.
     pub fn remove(&self, fd: BorrowedFd<'_>) {
-        let _ = self.thread.epoll.remove(fd);
+        if self.added {
+            let _ = self.thread.epoll.remove(fd);
+        }
     }
 }
 
@@ -95,6 +110,7 @@ fn running() -> io::Result<Arc<IoThread>> {
         wake: EventFd::new()?,
         mail,
         next_token: AtomicU64::new(WAKE + 1),
+        ticking: AtomicBool::new(false),
     });
     thread.epoll.add(thread.wake.as_fd(), WAKE, READ)?;
     let its = thread.clone();
@@ -118,7 +134,7 @@ impl IoThread {
     }
 }
 
-/// A connection that had a reader when it fired.
+/// A connection that is new, or had a reader when it fired.
 struct Busy {
     token: u64,
     activity: u64,
@@ -146,7 +162,7 @@ impl Loop {
         let mut fired = Vec::new();
         let mut tick = Instant::now();
         loop {
-            let timeout = (!self.busy.is_empty()).then_some(Connection::TICK);
+            let timeout = self.next_tick();
             if self.thread.epoll.wait(&mut fired, timeout).is_err() {
                 // Only a broken program (a closed descriptor that is not its own) gets here.
                 return;
@@ -162,11 +178,31 @@ impl Loop {
         }
     }
 
+    /// None: nothing to look at. Then whoever sends mail that cannot wait wakes this thread.
+    fn next_tick(&mut self) -> Option<Duration> {
+        if self.busy.is_empty() {
+            self.thread.ticking.store(false, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            // What was sent before that could be seen.
+            self.read_mail();
+        }
+        if self.busy.is_empty() {
+            return None;
+        }
+        self.thread.ticking.store(true, Ordering::SeqCst);
+        Some(Connection::TICK)
+    }
+
     fn read_mail(&mut self) {
         for mail in self.inbox.try_iter() {
             match mail {
                 Mail::Add(token, connection) => {
                     self.connections.insert(token, connection);
+                    self.busy.push(Busy {
+                        token,
+                        activity: 0,
+                        ticks: 0,
+                    });
                 }
                 Mail::Remove(token) => {
                     self.connections.remove(&token);

@@ -15,7 +15,7 @@ use crate::session::pending::Unmatched;
 use crate::session::power::Shutdown;
 use crate::sys::text::Text;
 use crate::wire::framing::{Fault, Frame, Framer, Object};
-use crate::wire::message::{EventView, Id, Message, Version};
+use crate::wire::message::{EventView, Id, Message};
 use crate::wire::redact::redact;
 
 impl Connection {
@@ -157,8 +157,7 @@ impl Connection {
                 }
             }
             Message::Event(view) => self.event(&view, after),
-            Message::Greeting { qmp } => {
-                let version = Version::parse(qmp);
+            Message::Greeting { .. } => {
                 let mut state = self.state.lock();
                 if state.session.greeting.is_some() {
                     state.session.ignored.greetings += 1;
@@ -169,7 +168,6 @@ impl Connection {
                 }
                 state.session.greeting = Some(Greeting {
                     json: object.text.into(),
-                    version,
                 });
                 return true;
             }

@@ -34,6 +34,9 @@ impl<'a> Aftermath<'a> {
 
     /// Call without the lock.
     pub fn wake(&mut self) {
+        if self.wakes.is_empty() {
+            return;
+        }
         for thread in self.wakes.drain(..) {
             thread.unpark();
         }
@@ -49,7 +52,7 @@ impl Drop for Aftermath<'_> {
 /// The reader role. Dropped, it goes back, also when the stack unwinds.
 struct Reading<'a> {
     connection: &'a Connection,
-    framer: Option<Framer>,
+    framer: Option<Box<Framer>>,
 }
 
 impl Drop for Reading<'_> {
@@ -187,10 +190,17 @@ impl Connection {
         if state.idle.armed == Some(wanted) {
             return;
         }
-        if let Some(registration) = &state.idle.registration {
-            // Fails only if the descriptor is not registered, which the registration denies.
-            let _ = registration.arm(self.transport.as_fd(), wanted);
-            state.idle.armed = Some(wanted);
+        let Some(registration) = &mut state.idle.registration else {
+            return;
+        };
+        match registration.arm(self.transport.as_fd(), wanted) {
+            Ok(()) => state.idle.armed = Some(wanted),
+            Err(e) => {
+                // Nobody would read it: better that its callers know.
+                let mut after = Aftermath::new(self);
+                let errno = e.raw_os_error().unwrap_or(libc::EIO);
+                self.finish(state, End::Failed(errno), &mut after.wakes);
+            }
         }
     }
 
@@ -241,7 +251,7 @@ impl Connection {
 }
 
 impl State {
-    fn take_reader(&mut self) -> Option<Framer> {
+    fn take_reader(&mut self) -> Option<Box<Framer>> {
         let framer = self.reader.take();
         self.idle.activity += u64::from(framer.is_some());
         framer

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The greeting, and how what comes instead of one is named.
 
+use crate::wire::members;
 use crate::wire::message::Version;
 
 /// Greetings are a few hundred bytes. Until one has come the peer may be anything, so it is held
@@ -18,8 +19,14 @@ pub fn negotiation_id(random: u64) -> u64 {
 pub struct Greeting {
     /// The whole message as it was sent.
     pub json: Box<str>,
+}
+
+impl Greeting {
     /// None where the greeting does not say.
-    pub version: Option<Version>,
+    pub fn version(&self) -> Option<Version> {
+        let [qmp] = members(&self.json, ["QMP"]);
+        Version::parse(qmp?)
+    }
 }
 
 /// What a peer is that does not speak QMP, judged by the first bytes it sends.

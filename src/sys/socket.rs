@@ -213,17 +213,9 @@ pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>, waits: bool) -> io::Resul
 
 /// How long a receive that waits does so at most. Sends do not wait, by their flag.
 pub fn set_receive_wait(fd: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
-    // SAFETY: looks at and sets flags of an open descriptor.
-    unsafe {
-        let flags = check(libc::fcntl(fd.as_raw_fd(), libc::F_GETFL))?;
-        if flags & libc::O_NONBLOCK != 0 {
-            check(libc::fcntl(
-                fd.as_raw_fd(),
-                libc::F_SETFL,
-                flags & !libc::O_NONBLOCK,
-            ))?;
-        }
-    }
+    let off: c_int = 0;
+    // SAFETY: `off` is an int, as the request wants: the descriptor blocks from now on.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw const off) })?;
     let limit = libc::timeval {
         tv_sec: time.as_secs() as libc::time_t,
         tv_usec: libc::suseconds_t::from(time.subsec_micros()),

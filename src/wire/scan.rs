@@ -187,7 +187,15 @@ impl Scanner {
                             b'f' => b"alse",
                             _ => b"ull",
                         };
-                        state = State::Literal;
+                        if text[at..].starts_with(self.literal) {
+                            at += self.literal.len();
+                            if depth <= 1 && self.end_value(depth, at) {
+                                return Step::Done(at);
+                            }
+                            state = State::AfterValue;
+                        } else {
+                            state = State::Literal;
+                        }
                     }
                     b']' if state == State::FirstElement => {
                         at -= 1;
