@@ -504,7 +504,7 @@ qmp_status qmp_poll_event(qmp_client *client,
  * read from it. It belongs to the client: take it out of your loop before qmp_close, after which
  * the system may give its number to another file. Asking again gives the same descriptor.
  *
- * client: whose events. fd: gets the descriptor, -1 on failure. error: gets the error; may be
+ * client: whose events. fd: gets the descriptor, 0 on failure. error: gets the error; may be
  * NULL.
  *
  * Returns QMP_OK; QMP_ERR_RESOURCE; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT;

@@ -137,7 +137,7 @@ pub unsafe extern "C" fn qmp_poll_event(
 /// read from it. It belongs to the client: take it out of your loop before qmp_close, after which
 /// the system may give its number to another file. Asking again gives the same descriptor.
 ///
-/// client: whose events. fd: gets the descriptor, -1 on failure. error: gets the error; may be
+/// client: whose events. fd: gets the descriptor, 0 on failure. error: gets the error; may be
 /// NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_RESOURCE; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT;
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn qmp_event_fd(
     // SAFETY: the caller's promise.
     unsafe {
         gate(error, || {
-            let fd = Out::new(fd, -1, "fd").required()?;
+            let fd = Out::new(fd, 0, "fd").required()?;
             fd.give(handle::get(client)?.event_descriptor()?);
             Ok(())
         })
