@@ -34,7 +34,7 @@ void die(const char *format, ...)
     va_start(arguments, format);
     fputs("bench: ", stderr);
     vfprintf(stderr, format, arguments);
-    fprintf(stderr, " (errno: %s)\n", strerror(failure));
+    fprintf(stderr, failure ? " (errno: %s)\n" : "\n", strerror(failure));
     va_end(arguments);
     exit(2);
 }
