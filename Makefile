@@ -25,7 +25,7 @@ $(LIBRARY): $(SOURCES)
 	@touch $@
 
 check: all guest
-	$(CARGO) test --no-fail-fast
+	@tests/run
 	$(MAKE) -C c-tests check
 
 demo: all guest

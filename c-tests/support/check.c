@@ -99,14 +99,19 @@ static bool is_set(const char *variable)
     return value && *value;
 }
 
+static bool is_instrumented(void)
+{
+    return is_set("VALGRIND") || is_set("SANITIZE");
+}
+
 int rounds(int many)
 {
-    return is_set("VALGRIND") ? (many + 9) / 10 : many;
+    return is_instrumented() ? (many + 9) / 10 : many;
 }
 
 bool memory_is_countable(void)
 {
-    return !is_set("VALGRIND") && !is_set("SANITIZE");
+    return !is_instrumented();
 }
 
 bool wait_for(atomic_bool *flag)

@@ -50,8 +50,8 @@ int check_end(void); /* the exit status of the program */
 
 int64_t now_ms(void); /* monotonic */
 void nap(void);       /* one step of waiting for a condition */
-int rounds(int many); /* a tenth under valgrind */
-bool memory_is_countable(void); /* valgrind and sanitizers keep what is freed */
+int rounds(int many); /* a tenth under valgrind and sanitizers */
+bool memory_is_countable(void); /* they keep what is freed */
 bool wait_for(atomic_bool *flag); /* false: nobody set it */
 
 #endif

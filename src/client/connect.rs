@@ -215,10 +215,11 @@ fn stopped(address: &Address, stop: Stop, wait: &Wait<'_>, last: Option<&io::Err
 impl Connection {
     fn greet(&self, wait: &Wait<'_>) -> Result<()> {
         let greeted = self.wait(wait, false, |state| {
-            if state.session.greeting.is_some() {
-                return Some(Ok(()));
+            // The end first: what came before it was no greeting.
+            if let Some(end) = &state.end {
+                return Some(Err(end.clone()));
             }
-            state.end.clone().map(Err)
+            state.session.greeting.is_some().then_some(Ok(()))
         });
         match greeted {
             Ok(Ok(())) => Ok(()),

@@ -220,11 +220,13 @@ impl Connection {
         abandoned: Option<Abandoned>,
         wait: &Wait<'_>,
     ) -> Error {
-        let unknown = matches!(abandoned, Some(Abandoned::Unknown | Abandoned::Torn));
+        // What was sent in part was never executed: QEMU acts at the closing brace.
+        let unknown = abandoned == Some(Abandoned::Unknown);
         let then = match abandoned {
             Some(Abandoned::Unknown) => UNKNOWN,
             Some(Abandoned::Torn) => {
-                "it was sent in part, so the connection had to be closed: connect again"
+                "it was sent in part and not executed, and the connection had to be closed: connect \
+                 again"
             }
             _ => "it was not sent",
         };
