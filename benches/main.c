@@ -67,10 +67,10 @@ static bool compare(const comparison *c, const target *target)
 static bool compare_syscalls(const target *target)
 {
     syscalls library = syscalls_count(&library_status, target), floor = syscalls_count(&floor_exchange, target);
-    printf("%-28s%10.2f%10.2f%21s  <= %-7d", "syscalls per query-status", floor.per_call, library.per_call, "", SYSCALLS);
+    const char *row = "%-28s%10.2f%10.2f                       <= %-7d";
+    printf(row, "syscalls per query-status", floor.per_call, library.per_call, SYSCALLS);
     bool caller = verdict(library.per_call <= SYSCALLS);
-    printf("%-28s%10.2f%10.2f%21s  <= %-7d", "  by other threads, per ms", floor.others_per_ms, library.others_per_ms, "",
-           OTHERS_PER_MS);
+    printf(row, "  by other threads, per ms", floor.others_per_ms, library.others_per_ms, OTHERS_PER_MS);
     return verdict(library.others_per_ms <= OTHERS_PER_MS) && caller;
 }
 
@@ -122,8 +122,9 @@ static void remove_sockets(void)
 // For machines without QEMU: as long as what QEMU 7.2 answers, and of the same making.
 static char *schema_like_qemu(void)
 {
-    static const char entry[] = "{\"name\": \"117\", \"members\": [{\"name\": \"id\", \"default\": null, \"type\": \"str\"}, "
-                                "{\"name\": \"force\", \"type\": \"bool\"}], \"meta-type\": \"object\"}, ";
+    static const char entry[] = "{\"name\": \"117\", \"members\": [{\"name\": \"id\", \"default\": null, "
+                                "\"type\": \"str\"}, {\"name\": \"force\", \"type\": \"bool\"}], "
+                                "\"meta-type\": \"object\"}, ";
     enum { ENTRIES = 207000 / (sizeof entry - 1) };
     char *schema = malloc(sizeof entry * ENTRIES + 2), *end = schema;
     if (!schema)
