@@ -110,6 +110,7 @@ target *server_start(const char *path, const char *body)
             serve(fd, seen, &handshake, &commands);
         _exit(1);
     }
+    seen->pid = pid;
     close(listener);
     return seen;
 }
