@@ -36,9 +36,20 @@ pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc
     wait.prepare()
         .map_err(|e| Error::os(&format!("connect to {address}"), &e))?;
     let (socket, target) = open(&address, options, wait)?;
-    let connection = Connection::new(socket, address.to_string(), options);
+    shake_hands(socket, &target, address.to_string(), options, wait)
+}
+
+/// From a connected socket to a VM that answers.
+pub(super) fn shake_hands(
+    socket: Socket,
+    target: &Target,
+    address: String,
+    options: &Options,
+    wait: &Wait<'_>,
+) -> Result<Arc<Connection>> {
+    let connection = Connection::new(socket, address, options);
     connection.greet(wait)?;
-    connection.negotiate(&target, wait)?;
+    connection.negotiate(target, wait)?;
     connection.register()?;
     if connection.log.takes(Level::Info) {
         let line = format!("connected: {}", connection.version());

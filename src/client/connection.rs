@@ -233,6 +233,24 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+impl Connection {
+    /// Whether the event descriptor gets readable within this time.
+    pub(super) fn event_is_signalled(&self, time: std::time::Duration) -> bool {
+        use crate::sys::poll::{Direction, wait};
+        self.event_descriptor().unwrap();
+        let signal = self
+            .state
+            .lock()
+            .signal
+            .as_ref()
+            .unwrap()
+            .as_fd()
+            .try_clone_to_owned();
+        wait(signal.unwrap().as_fd(), Direction::Read, None, Some(time)).unwrap()
+    }
+}
+
 impl State {
     /// Keeps the event descriptor readable exactly while an event, or the end, is there to be
     /// polled. Costs a system call only when that changes.

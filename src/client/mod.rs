@@ -15,6 +15,8 @@ mod receive;
 mod resolve;
 mod shutdown;
 mod status;
+#[cfg(test)]
+mod tests;
 mod turns;
 pub mod wait;
 
