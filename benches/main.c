@@ -182,7 +182,8 @@ int main(int count, char **arguments)
     ok &= compare(&SCHEMA, schemas);
     ok &= compare_size(arguments[1]);
 
-    puts("\nCPU: the share of it that the comparison had, beside other processes.\nraw C: blocking send and recv of the same bytes, nothing looked at; for the schema also framing by JSON\n"
+    puts("\nCPU: the share of it that the comparison had, beside other processes.\n"
+         "raw C: blocking send and recv of the same bytes, nothing looked at; for the schema also framing by JSON\n"
          "structure in a byte loop, a UTF-8 check and a malloc'd copy; for threads a mutex to send, and one reader\n"
          "thread that matches ids, copies each reply and wakes its caller, who waits on a futex with a deadline.");
     return !ok;
