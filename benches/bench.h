@@ -11,6 +11,7 @@ enum { TIMEOUT_MS = 20000 }; // of every call that has one
 
 // A QMP server's socket, and the bytes the library was seen to send there: the floor sends the same.
 typedef struct target {
+    pid_t pid;
     char path[108];
     char handshake[256];
     char request[256];
@@ -76,6 +77,7 @@ syscalls syscalls_count(const side *side, const target *target);
 
 // stats.c
 double now_us(void);
+double cpu_us(pid_t other); // spent so far by this process and by the other one
 double quantile(double *values, int count, double q); // sorts `values`
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

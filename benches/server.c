@@ -65,8 +65,8 @@ static void answer(int fd, answers *a, const char *requests, size_t length)
 static void serve(int fd, target *seen, answers *handshake, answers *commands)
 {
     static char requests[REQUESTS + 1];
-    // As QEMU waits. In a blocking recv it would be woken, for nothing, by each reply that the client takes: a switch of
-    // processes that no QEMU makes, and that only one of the two sides may meet.
+    // As QEMU waits. In a blocking recv it would be woken, for nothing, by each reply that the client takes: a switch
+    // of processes that no QEMU makes, and that only one of the two sides may meet.
     struct pollfd arrival = { .fd = fd, .events = POLLIN };
     send_all(fd, GREETING, strlen(GREETING));
     for (int turn = 0;; turn++) {
@@ -110,6 +110,7 @@ target *server_start(const char *path, const char *body)
             serve(fd, seen, &handshake, &commands);
         _exit(1);
     }
+    seen->pid = pid;
     close(listener);
     return seen;
 }

@@ -8,11 +8,24 @@
 #include <string.h>
 #include <time.h>
 
+static double us_of(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
+}
+
 double now_us(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+    return us_of(CLOCK_MONOTONIC);
+}
+
+double cpu_us(pid_t other)
+{
+    clockid_t its;
+    if (clock_getcpuclockid(other, &its))
+        die("the server is gone");
+    return us_of(CLOCK_PROCESS_CPUTIME_ID) + us_of(its);
 }
 
 static int ascending(const void *left, const void *right)
@@ -34,7 +47,7 @@ void die(const char *format, ...)
     va_start(arguments, format);
     fputs("bench: ", stderr);
     vfprintf(stderr, format, arguments);
-    fprintf(stderr, " (errno: %s)\n", strerror(failure));
+    fprintf(stderr, failure ? " (errno: %s)\n" : "\n", strerror(failure));
     va_end(arguments);
     exit(2);
 }
