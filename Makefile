@@ -21,7 +21,7 @@ all: $(LIBRARY)
 
 # A file target, so that `make install` as another user does not build again.
 $(LIBRARY): $(SOURCES)
-	$(CARGO) build --release --lib
+	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib
 	@touch $@
 
 check: all guest
