@@ -3,12 +3,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Thread, ThreadId};
+use std::sync::{Arc, OnceLock};
 
 use super::lock::Lock;
 use crate::sys::eventfd::EventFd;
+use crate::sys::futex::SleepWord;
 
 pub struct Cancel {
     triggered: AtomicBool,
@@ -16,7 +16,14 @@ pub struct Cancel {
     descriptor: OnceLock<EventFd>,
     /// Calls that use the token now. Also the lock under which it is triggered and its
     /// descriptor made, so that neither misses the other.
-    watchers: Lock<Vec<Thread>>,
+    watchers: Lock<Vec<Sleeper>>,
+}
+
+/// Where a call sleeps, and under which marks.
+#[derive(Clone)]
+pub struct Sleeper {
+    pub word: Arc<SleepWord>,
+    pub marks: u32,
 }
 
 impl Default for Cancel {
@@ -40,8 +47,8 @@ impl Cancel {
         if let Some(descriptor) = self.descriptor.get() {
             descriptor.set();
         }
-        for thread in watchers.iter() {
-            thread.unpark();
+        for sleeper in watchers.iter() {
+            sleeper.word.wake(sleeper.marks);
         }
     }
 
@@ -68,25 +75,30 @@ impl Cancel {
         }
     }
 
-    /// Unparks this thread when the token is triggered, as long as the guard lives.
-    pub fn watch(&self) -> Watch<'_> {
-        let thread = thread::current();
-        let id = thread.id();
-        self.watchers.lock().push(thread);
-        Watch { cancel: self, id }
+    /// Wakes the sleeper when the token is triggered, as long as the guard lives. To miss nothing,
+    /// look at the word before asking whether the token is triggered.
+    pub fn watch(&self, sleeper: Sleeper) -> Watch<'_> {
+        self.watchers.lock().push(sleeper.clone());
+        Watch {
+            cancel: self,
+            sleeper,
+        }
     }
 }
 
 pub struct Watch<'a> {
     cancel: &'a Cancel,
-    id: ThreadId,
+    sleeper: Sleeper,
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let mut watchers = self.cancel.watchers.lock();
-        // A re-entering call of the same thread watches too; which entry goes is all the same.
-        if let Some(at) = watchers.iter().position(|thread| thread.id() == self.id) {
+        let same = |other: &Sleeper| {
+            Arc::ptr_eq(&other.word, &self.sleeper.word) && other.marks == self.sleeper.marks
+        };
+        // Of equal ones it is all the same which goes.
+        if let Some(at) = watchers.iter().position(same) {
             watchers.swap_remove(at);
         }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::connection::{Connection, State};
+use super::connection::{Connection, EVENTS, State, mark_of};
 use super::log::Level;
 use super::options::Options;
 use super::resolve::{self, Unresolved};
@@ -225,7 +225,7 @@ fn stopped(address: &Address, stop: Stop, wait: &Wait<'_>, last: Option<&io::Err
 
 impl Connection {
     fn greet(&self, wait: &Wait<'_>) -> Result<()> {
-        let greeted = self.wait(wait, false, |state| {
+        let greeted = self.wait(wait, EVENTS, |state| {
             // The end first: what came before it was no greeting.
             if let Some(end) = &state.end {
                 return Some(Err(end.clone()));
@@ -255,7 +255,7 @@ impl Connection {
         let answered = |state: &mut State| state.has_outcome(id).then_some(());
         let mut kicked = false;
         let negotiated = self.submit(name, None, Some(id), wait).and_then(|id| {
-            if self.wait(&wait.at_most(patience), false, answered) == Err(Stop::Timeout) {
+            if self.wait(&wait.at_most(patience), mark_of(id), answered) == Err(Stop::Timeout) {
                 kicked = true;
                 transport::kick(target);
             }

@@ -8,7 +8,6 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
-use std::thread::Thread;
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
@@ -24,6 +23,7 @@ use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
 use crate::sys::eventfd::EventFd;
 use crate::sys::fork;
+use crate::sys::futex::SleepWord;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
 use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
@@ -43,26 +43,24 @@ pub struct Connection {
     forks_before: u32,
     /// A byte has come.
     pub(super) heard: AtomicBool,
+    /// Where callers sleep.
+    pub(super) word: Arc<SleepWord>,
     pub(super) state: Lock<State>,
 }
 
 pub(super) type Guard<'a> = MutexGuard<'a, State>;
 
-/// A thread that waits for the reply to its command.
-pub struct Caller {
-    pub id: u64,
-    pub thread: Thread,
-}
+/// The marks under which threads sleep while another one reads: one for whoever waits for an event
+/// or the end, the others for callers by the ids of their commands.
+pub(super) const EVENTS: u32 = 1 << 31;
 
-/// A thread that sleeps while another one reads.
-pub(super) struct Parked {
-    pub thread: Thread,
-    /// It waits for an event rather than for a reply.
-    pub wants_events: bool,
+pub(super) fn mark_of(id: u64) -> u32 {
+    1 << (id % 31)
 }
 
 pub struct State {
-    pub session: Session<Caller>,
+    /// What waits for a reply is the id of its command.
+    pub session: Session<u64>,
     /// The reader role: there while nobody reads.
     pub(super) reader: Option<Box<Framer>>,
     /// The writer role is taken.
@@ -71,7 +69,8 @@ pub struct State {
     pub(super) send_error: Option<i32>,
     /// The socket takes no more; the I/O thread sends the rest when it does.
     pub(super) blocked: bool,
-    pub(super) parked: Vec<Parked>,
+    /// The marks of those who sleep while another one reads.
+    pub(super) parked: Vec<u32>,
     /// Outcomes that their callers have not picked up yet.
     pub(super) done: Vec<(u64, Outcome)>,
     pub(super) end: Option<End>,
@@ -113,6 +112,7 @@ impl Connection {
             max_message_bytes: options.max_message_bytes,
             forks_before: fork::forks(),
             heard: AtomicBool::new(false),
+            word: Arc::default(),
             state: Lock::new(State {
                 session: Session::new(&dialect::QMP, events),
                 reader: Some(framer),
@@ -153,7 +153,7 @@ impl Connection {
     }
 
     /// Ends the connection for good: whoever waits is told, what was received stays readable.
-    pub(super) fn finish(&self, state: &mut State, end: End, wakes: &mut Vec<Thread>) {
+    pub(super) fn finish(&self, state: &mut State, end: End, wakes: &mut u32) {
         if state.end.is_some() {
             return;
         }
@@ -169,7 +169,7 @@ impl Connection {
 
     /// Ends every call on the connection, now and later.
     pub fn close(&self) {
-        let mut wakes = Vec::new();
+        let mut wakes = 0;
         let mut state = self.state.lock();
         state.closed = true;
         // With nobody inside and no copy in a forked child, closing the descriptor does it all.
@@ -181,7 +181,7 @@ impl Connection {
         }
         state.idle.registration = None;
         drop(state);
-        wakes.iter().for_each(Thread::unpark);
+        self.word.wake(wakes);
     }
 
     /// Ends the socket, which wakes the threads that wait in it, and the I/O thread's interest.
@@ -196,18 +196,17 @@ impl Connection {
     fn settle(
         &self,
         state: &mut State,
-        wakes: &mut Vec<Thread>,
+        wakes: &mut u32,
         failure: impl Fn(Fate) -> Option<Failure>,
     ) {
-        for (caller, fate) in state.session.pending.end() {
+        for (id, fate) in state.session.pending.end() {
             let outcome = match failure(fate) {
                 Some(failure) => Err(failure),
                 None => Text::copy("{}").ok_or(Failure::NoMemory),
             };
-            state.done.push((caller.id, outcome));
-            wakes.push(caller.thread);
+            state.done.push((id, outcome));
         }
-        wakes.extend(state.parked.iter().map(|parked| parked.thread.clone()));
+        *wakes |= state.asleep(!0);
         state.update_signal();
     }
 
@@ -283,6 +282,11 @@ impl State {
 
     pub(super) fn has_outcome(&self, id: u64) -> bool {
         self.done.iter().any(|(done, _)| *done == id)
+    }
+
+    /// Of these marks, those under which somebody sleeps. Whoever is awake looks by itself.
+    pub(super) fn asleep(&self, marks: u32) -> u32 {
+        self.parked.iter().fold(0, |all, parked| all | parked) & marks
     }
 
     pub(super) fn is_ended(&self) -> bool {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Events, polled.
 
-use super::connection::Connection;
+use super::connection::{Connection, EVENTS};
 use super::failure::End;
 use super::wait::Wait;
 use crate::error::Result;
@@ -11,7 +11,7 @@ impl Connection {
     /// The oldest event. What was received before the connection ended can still be polled.
     pub fn poll_event(&self, wait: &Wait<'_>) -> Result<Event> {
         let what = "an event";
-        let found = self.wait(wait, true, |state| {
+        let found = self.wait(wait, EVENTS, |state| {
             if state.closed {
                 return None;
             }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One command and its reply.
 
-use std::thread;
-
-use super::connection::{Caller, Connection, State};
+use super::connection::{Connection, State, mark_of};
 use super::failure::End;
 use super::log::Level;
 use super::turns::Aftermath;
@@ -57,14 +55,10 @@ impl Connection {
             let line = format!("sending {}", redact(&text));
             self.log.write(Level::Trace, &line);
         }
-        let caller = Caller {
-            id,
-            thread: thread::current(),
-        };
         let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
         self.open_for(&state, name)?;
-        state.session.pending.submit(id, bytes, caller, farewell);
+        state.session.pending.submit(id, bytes, id, farewell);
         drop(self.flush(state, &mut after));
         after.wake();
         Ok(id)
@@ -82,7 +76,7 @@ impl Connection {
 
     /// Waits for the reply to a submitted command.
     pub(super) fn reply(&self, name: &str, id: u64, wait: &Wait<'_>) -> Result<Text> {
-        match self.wait(wait, false, |state| state.take_outcome(id)) {
+        match self.wait(wait, mark_of(id), |state| state.take_outcome(id)) {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(failure)) => {
                 let end = self.state.lock().end.clone();

@@ -3,9 +3,8 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::thread;
 
-use super::connection::{Caller, Connection, Outcome, State};
+use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
 use super::failure::{End, Failure};
 use super::log::Level;
 use super::turns::Aftermath;
@@ -106,9 +105,9 @@ impl Connection {
                 if state.session.greeting.is_none() {
                     let end = End::GreetingTooLarge(refusal);
                     self.finish(&mut state, end, &mut after.wakes);
-                } else if !is_event && let Some(caller) = state.session.pending.give_up_only_one() {
+                } else if !is_event && let Some(id) = state.session.pending.give_up_only_one() {
                     let failure = Failure::Broken(Fault::Refused(refusal));
-                    state.complete(caller, Err(failure), after);
+                    state.complete(id, Err(failure), after);
                 }
             }
             Frame::Broken { id, reason } => {
@@ -200,10 +199,7 @@ impl Connection {
             }
         }
         state.update_signal();
-        let pollers = state.parked.iter().filter(|parked| parked.wants_events);
-        after
-            .wakes
-            .extend(pollers.map(|parked| parked.thread.clone()));
+        after.wakes |= state.asleep(EVENTS);
     }
 
     /// A reply before the greeting ends the connection, unless it has an id: then it is meant for
@@ -237,13 +233,13 @@ impl Connection {
 impl State {
     fn settle_reply(
         &mut self,
-        matched: Result<Caller, Unmatched>,
+        matched: Result<u64, Unmatched>,
         outcome: Outcome,
         after: &mut Aftermath<'_>,
     ) {
         let ignored = &mut self.session.ignored;
         match matched {
-            Ok(caller) => return self.complete(caller, outcome, after),
+            Ok(id) => return self.complete(id, outcome, after),
             Err(Unmatched::Foreign) => ignored.foreign_replies += 1,
             Err(Unmatched::Late) => ignored.late_replies += 1,
             Err(Unmatched::Anonymous) => ignored.anonymous_replies += 1,
@@ -255,10 +251,8 @@ impl State {
         }
     }
 
-    fn complete(&mut self, caller: Caller, outcome: Outcome, after: &mut Aftermath<'_>) {
-        self.done.push((caller.id, outcome));
-        if caller.thread.id() != thread::current().id() {
-            after.wakes.push(caller.thread);
-        }
+    fn complete(&mut self, id: u64, outcome: Outcome, after: &mut Aftermath<'_>) {
+        self.done.push((id, outcome));
+        after.wakes |= self.asleep(mark_of(id));
     }
 }

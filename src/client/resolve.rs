@@ -5,10 +5,10 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::thread;
 
 use super::lock::Lock;
 use super::wait::{Stop, Wait};
+use crate::sys::futex::SleepWord;
 
 type Answer = io::Result<Vec<SocketAddr>>;
 
@@ -20,24 +20,23 @@ pub enum Unresolved {
 
 pub fn resolve(host: &str, port: u16, wait: &Wait<'_>) -> Result<Vec<SocketAddr>, Unresolved> {
     let slot: Arc<Lock<Option<Answer>>> = Arc::new(Lock::new(None));
-    let _watch = wait.cancel.map(|cancel| cancel.watch());
-    let (theirs, host, caller) = (slot.clone(), host.to_owned(), thread::current());
+    let word = Arc::new(SleepWord::default());
+    let _watch = wait.watch(&word, 1);
+    let (theirs, host, caller) = (slot.clone(), host.to_owned(), word.clone());
     crate::sys::thread::spawn("qmp-resolve", move || {
         let answer = (host.as_str(), port).to_socket_addrs();
         *theirs.lock() = Some(answer.map(Iterator::collect));
-        caller.unpark();
+        caller.wake(1);
     })
     .map_err(Unresolved::NoThread)?;
     loop {
+        let looked = word.look();
         if let Some(answer) = slot.lock().take() {
             return answer.map_err(Unresolved::Failed);
         }
         if let Some(stop) = wait.stop() {
             return Err(Unresolved::Stopped(stop));
         }
-        match wait.deadline.remaining() {
-            Some(time) => thread::park_timeout(time),
-            None => thread::park(),
-        }
+        word.sleep(looked, 1, wait.deadline.remaining());
     }
 }

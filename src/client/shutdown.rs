@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::cancel::Cancel;
-use super::connection::{Connection, State};
+use super::connection::{Connection, EVENTS, State};
 use super::failure::End;
 use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
@@ -209,7 +209,7 @@ impl Ladder<'_> {
     /// Waits for SHUTDOWN or the end. None: neither came in time.
     fn watch(&self, wait: &Wait<'_>) -> Result<Option<Grace>> {
         let before = self.before;
-        let found = self.connection.wait(wait, true, |state| {
+        let found = self.connection.wait(wait, EVENTS, |state| {
             if state.end.is_some() {
                 Some(Grace::Ended)
             } else if state.session.power.shutdowns > before.0 {
@@ -276,7 +276,7 @@ impl Ladder<'_> {
     /// False: the time is over first.
     fn wait_for_end(&self, wait: &Wait<'_>) -> Result<bool> {
         let ended = |state: &mut State| state.end.clone();
-        match self.connection.wait(wait, false, ended) {
+        match self.connection.wait(wait, EVENTS, ended) {
             Ok(end) if end.is_the_peers() => Ok(true),
             Ok(end) => Err(self.connection.given_up(&end).with_outcome_unknown(true)),
             Err(Stop::Timeout) => Ok(false),

@@ -6,10 +6,9 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::connection::{Connection, Guard, Parked, State};
+use super::connection::{Connection, Guard, State};
 use super::failure::End;
 use super::log::Notes;
 use super::wait::{Stop, Wait};
@@ -20,26 +19,24 @@ use crate::wire::framing::Framer;
 
 /// What follows from a step under the lock and must happen after it: threads to wake, lines to log.
 pub(super) struct Aftermath<'a> {
-    pub wakes: Vec<Thread>,
+    /// The marks to wake.
+    pub wakes: u32,
     pub notes: Notes<'a>,
+    connection: &'a Connection,
 }
 
 impl<'a> Aftermath<'a> {
     pub fn new(connection: &'a Connection) -> Aftermath<'a> {
         Aftermath {
-            wakes: Vec::new(),
+            wakes: 0,
             notes: Notes::new(&connection.log),
+            connection,
         }
     }
 
     /// Call without the lock.
     pub fn wake(&mut self) {
-        if self.wakes.is_empty() {
-            return;
-        }
-        for thread in self.wakes.drain(..) {
-            thread.unpark();
-        }
+        self.connection.word.wake(std::mem::take(&mut self.wakes));
     }
 }
 
@@ -62,20 +59,21 @@ impl Drop for Reading<'_> {
             state.reader = Some(framer);
             let next = self.connection.hand_over(&mut state);
             drop(state);
-            next.as_ref().map(Thread::unpark);
+            self.connection.word.wake(next);
         }
     }
 }
 
 impl Connection {
-    /// Waits until `found` finds something in the state. A finding wins over every reason to stop.
+    /// Waits until `found` finds something in the state, which wins over every reason to stop.
+    /// `marks`: what to be woken by.
     pub(super) fn wait<R>(
         &self,
         wait: &Wait<'_>,
-        wants_events: bool,
+        marks: u32,
         mut found: impl FnMut(&mut State) -> Option<R>,
     ) -> Result<R, Stop> {
-        let _watch = wait.cancel.map(|cancel| cancel.watch());
+        let _watch = wait.watch(&self.word, marks);
         let mut after = Aftermath::new(self);
         let mut reading = Reading {
             connection: self,
@@ -84,6 +82,7 @@ impl Connection {
         let mut last_look = false;
         let mut state = self.state.lock();
         let result = loop {
+            let looked = self.word.look();
             if let Some(found) = found(&mut state) {
                 break Ok(found);
             }
@@ -104,7 +103,7 @@ impl Connection {
                 reading.framer = state.take_reader();
             }
             let Some(framer) = &mut reading.framer else {
-                state = self.park(state, remaining, wants_events);
+                state = self.park(state, looked, marks, remaining);
                 continue;
             };
             drop(state);
@@ -138,42 +137,36 @@ impl Connection {
         }
         let next = self.hand_over(&mut state);
         drop(state);
-        next.as_ref().map(Thread::unpark);
+        self.word.wake(next);
         result
     }
 
     fn park<'a>(
         &'a self,
         mut state: Guard<'a>,
+        looked: u32,
+        marks: u32,
         time: Option<Duration>,
-        wants_events: bool,
     ) -> Guard<'a> {
-        let thread = thread::current();
-        let id = thread.id();
-        state.parked.push(Parked {
-            thread,
-            wants_events,
-        });
+        state.parked.push(marks);
         drop(state);
-        match time {
-            Some(time) => thread::park_timeout(time),
-            None => thread::park(),
-        }
+        self.word.sleep(looked, marks, time);
         let mut state = self.state.lock();
-        if let Some(at) = state.parked.iter().position(|p| p.thread.id() == id) {
+        // Of equal marks it is all the same which goes.
+        if let Some(at) = state.parked.iter().position(|parked| *parked == marks) {
             state.parked.swap_remove(at);
         }
         state
     }
 
-    /// Sees to it that somebody reads: a sleeping caller, to be woken by the one who calls this,
-    /// or else the I/O thread.
-    pub(super) fn hand_over(&self, state: &mut State) -> Option<Thread> {
+    /// Sees to it that somebody reads: a sleeping caller, whose marks are given and must be woken
+    /// without the lock, or else the I/O thread.
+    pub(super) fn hand_over(&self, state: &mut State) -> u32 {
         if state.reader.is_none() || state.is_ended() {
-            return None;
+            return 0;
         }
         if let Some(next) = state.parked.first() {
-            return Some(next.thread.clone());
+            return *next;
         }
         if !state.idle.watched {
             self.arm(state);
@@ -181,7 +174,7 @@ impl Connection {
         if let Some(framer) = &mut state.reader {
             framer.release_large();
         }
-        None
+        0
     }
 
     /// Makes the I/O thread wait for what the connection needs.

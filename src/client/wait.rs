@@ -3,10 +3,11 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cancel::Cancel;
+use super::cancel::{Cancel, Sleeper, Watch};
+use crate::sys::futex::SleepWord;
 use crate::sys::poll::{self, Direction};
 
 /// A point in time, or never.
@@ -114,16 +115,26 @@ impl<'a> Wait<'a> {
         poll::wait(fd, direction, wake, self.deadline.remaining())
     }
 
+    /// Has the token, if there is one, wake a sleeper.
+    pub fn watch(&self, word: &Arc<SleepWord>, marks: u32) -> Option<Watch<'a>> {
+        self.cancel.map(|cancel| {
+            let word = word.clone();
+            cancel.watch(Sleeper { word, marks })
+        })
+    }
+
     /// Lets the time pass, less of it if the call is due to end.
     pub fn sleep(&self, time: Duration) {
         let until = Deadline::after(Some(time));
-        let _watch = self.cancel.map(Cancel::watch);
-        while self.stop().is_none() {
-            match (until.remaining(), self.deadline.remaining()) {
-                (Some(Duration::ZERO), _) => return,
-                (Some(a), Some(b)) => thread::park_timeout(a.min(b)),
-                (a, b) => thread::park_timeout(a.or(b).unwrap_or(time)),
+        let word = Arc::new(SleepWord::default());
+        let _watch = self.watch(&word, 1);
+        loop {
+            let looked = word.look();
+            if self.stop().is_some() || until.passed() {
+                return;
             }
+            let times = [until.remaining(), self.deadline.remaining()];
+            word.sleep(looked, 1, times.into_iter().flatten().min());
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod epoll;
 pub mod eventfd;
 pub mod fork;
+pub mod futex;
 pub mod peer;
 pub mod poll;
 pub mod socket;
