@@ -20,6 +20,7 @@ use super::resolve::{self, Unresolved};
 use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
 use crate::session::handshake::{Greeting, negotiation_id};
+use crate::sys::fork::Before;
 use crate::sys::peer;
 use crate::sys::poll::Direction;
 use crate::transport::{self, Address, Attempt, Socket, Target};
@@ -35,19 +36,22 @@ pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc
     let address = Address::parse(address)?;
     wait.prepare()
         .map_err(|e| Error::os(&format!("connect to {address}"), &e))?;
+    let before = Before::now();
     let (socket, target) = open(&address, options, wait)?;
-    shake_hands(socket, &target, address.to_string(), options, wait)
+    shake_hands(socket, &target, before, address.to_string(), options, wait)
 }
 
 /// From a connected socket to a VM that answers.
 pub(super) fn shake_hands(
     socket: Socket,
     target: &Target,
+    before: Before,
     address: String,
     options: &Options,
     wait: &Wait<'_>,
 ) -> Result<Arc<Connection>> {
-    let connection = Connection::new(socket, address, options);
+    let given = matches!(target, Target::Descriptor(_));
+    let connection = Connection::new(socket, given, before, address, options);
     connection.greet(wait)?;
     connection.negotiate(target, wait)?;
     connection.register()?;

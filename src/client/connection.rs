@@ -22,7 +22,7 @@ use crate::session::handshake::MAX_GREETING_BYTES;
 use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
 use crate::sys::eventfd::EventFd;
-use crate::sys::fork;
+use crate::sys::fork::Before;
 use crate::sys::futex::SleepWord;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
@@ -40,7 +40,9 @@ pub struct Connection {
     pub(super) address: String,
     pub(super) log: Log,
     pub(super) max_message_bytes: usize,
-    forks_before: u32,
+    /// The socket was given: others may have copies of it and change its mode.
+    pub(super) shared: bool,
+    before: Before,
     /// A byte has come.
     pub(super) heard: AtomicBool,
     /// Where callers sleep.
@@ -93,7 +95,14 @@ pub(super) struct Idle {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, address: String, options: &Options) -> Arc<Connection> {
+    /// `shared`: others may have copies of the socket. `before`: a moment before it was opened.
+    pub(super) fn new(
+        socket: Socket,
+        shared: bool,
+        before: Before,
+        address: String,
+        options: &Options,
+    ) -> Arc<Connection> {
         let limits = Limits {
             bytes: options.max_message_bytes.min(MAX_GREETING_BYTES),
             depth: MAX_DEPTH,
@@ -110,7 +119,8 @@ impl Connection {
             log: Log::new(options.logger.clone(), address.clone()),
             address,
             max_message_bytes: options.max_message_bytes,
-            forks_before: fork::forks(),
+            shared,
+            before,
             heard: AtomicBool::new(false),
             word: Arc::default(),
             state: Lock::new(State {
@@ -168,13 +178,14 @@ impl Connection {
     }
 
     /// Ends every call on the connection, now and later.
-    pub fn close(&self) {
+    pub fn close(self: &Arc<Self>) {
         let mut wakes = 0;
         let mut state = self.state.lock();
         state.closed = true;
-        // With nobody inside and no copy in a forked child, closing the descriptor does it all.
-        let busy = state.reader.is_none() || state.writing || !state.parked.is_empty();
-        let copied = fork::forks() != self.forks_before;
+        // With nobody inside, be it in a logger, and no copy anywhere, closing the descriptor, which
+        // the last owner does, does it all. New owners cannot come: the handle is gone.
+        let busy = Arc::strong_count(self) > 1;
+        let copied = self.shared || self.before.has_forked_since();
         self.settle(&mut state, &mut wakes, |fate| Some(Failure::Closed(fate)));
         if busy || copied {
             self.let_go(&mut state);

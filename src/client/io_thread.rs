@@ -222,7 +222,7 @@ impl Loop {
         };
         // A bug met on one connection must not cost the others their reader.
         let served = panic::catch_unwind(AssertUnwindSafe(|| connection.serve()));
-        if let Ok(Served::Busy { activity }) = served {
+        if let Served::Busy { activity } = served.unwrap_or(Served::Busy { activity: 0 }) {
             // A socket that was full fires for its own sake while a connection is watched.
             self.busy.retain(|busy| busy.token != token);
             self.busy.push(Busy {
@@ -239,7 +239,9 @@ impl Loop {
             let Some(connection) = connections.get(&busy.token).and_then(Weak::upgrade) else {
                 return false;
             };
-            match connection.look(busy.activity, busy.ticks >= PATIENCE) {
+            let patience_over = busy.ticks >= PATIENCE;
+            let look = AssertUnwindSafe(|| connection.look(busy.activity, patience_over));
+            match panic::catch_unwind(look).unwrap_or(Watched::Done) {
                 Watched::Busy { activity } => {
                     busy.activity = activity;
                     busy.ticks = 0;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::connect::shake_hands;
 use super::{Connection, Options, Wait};
 use crate::error::Status;
+use crate::sys::fork::Before;
 use crate::transport::{Target, memory};
 use crate::wire::framing::{Frame, Framer, Limits, MAX_DEPTH};
 use crate::wire::members;
@@ -70,15 +71,10 @@ fn connected(script: impl FnOnce(&mut Server) + Send + 'static) -> Arc<Connectio
         server.answer(&id, "{}");
         script(&mut server);
     });
-    let target = Target::Descriptor(-1);
-    shake_hands(
-        ours,
-        &target,
-        "memory".to_owned(),
-        &Options::default(),
-        &long(),
-    )
-    .unwrap()
+    let target = Target::Path(b"memory".to_vec());
+    let (before, options) = (Before::now(), Options::default());
+    let address = "memory".to_owned();
+    shake_hands(ours, &target, before, address, &options, &long()).unwrap()
 }
 
 /// Answers every command with its own id.

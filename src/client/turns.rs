@@ -108,7 +108,9 @@ impl Connection {
             };
             drop(state);
             // Nothing but the socket itself, or its shutdown, can end the wait: no poll is needed.
-            let plain = wait.cancel.is_none() && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
+            let plain = !self.shared
+                && wait.cancel.is_none()
+                && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
             let ready = plain || {
                 match wait.ready(self.transport.as_fd(), Direction::Read) {
                     Ok(ready) => ready,

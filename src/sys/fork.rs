@@ -8,32 +8,49 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-extern "C" fn in_child() {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
-}
-
+/// Odd while a fork is under way.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-extern "C" fn in_parent() {
+extern "C" fn begin_or_end() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How many children this process has forked that may hold copies of its descriptors.
-pub fn forks() -> u32 {
-    FORKS.load(Ordering::Relaxed)
+extern "C" fn in_child() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    begin_or_end();
+}
+
+fn register() {
+    // Not a Once: a fork in the midst of one would leave the child waiting for it.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.load(Ordering::Relaxed) && !REGISTERED.swap(true, Ordering::Relaxed) {
+        // SAFETY: the handlers only add to atomics, which is safe in a forked child, and the
+        // library is linked with `-z nodelete`, so its code outlives every fork. If memory is
+        // short and registering fails, forks go unnoticed; nothing else depends on it.
+        unsafe { libc::pthread_atfork(Some(begin_or_end), Some(begin_or_end), Some(in_child)) };
+    }
+}
+
+/// A moment, to ask later whether descriptors of that time may have been copied by a fork.
+#[derive(Clone, Copy, Debug)]
+pub struct Before(u32);
+
+impl Before {
+    pub fn now() -> Before {
+        register();
+        Before(FORKS.load(Ordering::Relaxed))
+    }
+
+    pub fn has_forked_since(self) -> bool {
+        let now = FORKS.load(Ordering::Relaxed);
+        now != self.0 || now % 2 == 1
+    }
 }
 
 /// How many forks lie between the first process that used the library and this one. A handler
 /// counts, so that asking costs no system call.
 pub fn generation() -> u32 {
-    // Not a Once: a fork in the midst of one would leave the child waiting for it.
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !REGISTERED.load(Ordering::Relaxed) && !REGISTERED.swap(true, Ordering::Relaxed) {
-        // SAFETY: the handlers only add to an atomic, which is safe in a forked child, and the
-        // library is linked with `-z nodelete`, so its code outlives every fork. If memory is
-        // short and registering fails, forks go unnoticed; nothing else depends on it.
-        unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
-    }
+    register();
     GENERATION.load(Ordering::Relaxed)
 }
 

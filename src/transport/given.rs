@@ -4,7 +4,8 @@ use std::io;
 use super::Socket;
 use crate::sys::socket;
 
-/// Takes over a connected descriptor that the caller gives away.
+/// Takes over a connected descriptor that the caller gives away. Others may share it, so its mode is
+/// left alone.
 pub fn adopt(fd: i32) -> io::Result<Socket> {
-    Socket::connected(socket::adopt(fd)?)
+    socket::adopt(fd).map(Socket::shared)
 }

@@ -12,6 +12,11 @@ use crate::sys::socket;
 pub struct Socket(OwnedFd);
 
 impl Socket {
+    /// One that others may have a copy of: it must not be asked to wait.
+    pub(super) fn shared(fd: OwnedFd) -> Socket {
+        Socket(fd)
+    }
+
     pub(super) fn connected(fd: OwnedFd) -> io::Result<Socket> {
         socket::set_receive_wait(fd.as_fd(), RECEIVE_WAIT)?;
         Ok(Socket(fd))

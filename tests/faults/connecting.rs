@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Waiting for a socket that is not there yet, and not waiting when nobody asked for it.
 
-use std::os::unix::net::UnixListener;
+use std::io::{Read, Write};
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use qmp::ffi::*;
 use qmp::mock::Mock;
 
 use super::support::client::{Client, Options};
+use super::support::hostile::{GREETING, Hostile};
 use super::support::{Folder, LONG};
 
 const WAITING: Options = Options {
@@ -77,4 +80,56 @@ fn waiting_does_not_help_where_no_socket_can_come() {
         QMP_ERR_REFUSED
     );
     assert!(started.elapsed() < Duration::from_millis(LONG as u64 / 2));
+}
+
+#[test]
+fn a_monitor_that_stands_still_at_its_start_is_kicked_once() {
+    let folder = Folder::new();
+    let path = folder.join("qmp");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        first.write_all(GREETING.as_bytes()).unwrap();
+        // QEMU's main thread sits in accept, and nothing goes on before somebody comes.
+        let (mut second, _) = listener.accept().unwrap();
+        assert_eq!(second.read(&mut [0]).unwrap(), 0);
+        let mut command = [0; 4096];
+        let got = first.read(&mut command).unwrap();
+        let command: serde_json::Value = serde_json::from_slice(&command[..got]).unwrap();
+        let reply = format!("{{\"return\": {{}}, \"id\": {}}}", command["id"]);
+        first.write_all(reply.as_bytes()).unwrap();
+        assert_eq!(first.read(&mut [0]).unwrap(), 0);
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "kicked more than once");
+    });
+    drop(Client::connect(path.to_str().unwrap(), LONG).unwrap());
+    server.join().unwrap();
+}
+
+/// A connection over a given descriptor, and the caller's own copy of it.
+fn given(server: &Hostile) -> (Client, UnixStream) {
+    let stream = UnixStream::connect(server.address()).unwrap();
+    let copy = stream.try_clone().unwrap();
+    let address = format!("fd:{}", stream.into_raw_fd());
+    (Client::connect(&address, LONG).unwrap(), copy)
+}
+
+#[test]
+fn a_copy_of_a_given_descriptor_does_not_keep_the_vm() {
+    let server = Hostile::negotiated(|peer| peer.wait_for_end());
+    let (client, copy) = given(&server);
+    drop(client);
+    server.finish();
+    drop(copy);
+}
+
+#[test]
+fn a_copy_that_changes_the_mode_does_not_stretch_a_call() {
+    let server = Hostile::negotiated(|peer| peer.wait_for_end());
+    let (client, copy) = given(&server);
+    copy.set_read_timeout(None).unwrap();
+    let started = Instant::now();
+    let failure = client.poll_event(1000).err().expect("an event");
+    assert_eq!(failure.status, QMP_ERR_TIMEOUT);
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
