@@ -129,7 +129,7 @@ fn a_copy_that_changes_the_mode_does_not_stretch_a_call() {
     let (client, copy) = given(&server);
     copy.set_read_timeout(None).unwrap();
     let started = Instant::now();
-    let failure = client.poll_event(1000).err().expect("an event");
+    let failure = client.poll_event(1000).expect_err("an event");
     assert_eq!(failure.status, QMP_ERR_TIMEOUT);
     assert!(started.elapsed() < Duration::from_secs(10));
 }
