@@ -10,18 +10,6 @@
 
 enum { HIGH = 1100 };
 
-static void say_tick(peer *peer)
-{
-    char *command;
-    if (!peer_greet(peer))
-        return;
-    while ((command = peer_hear(peer))) {
-        peer_say(peer, "{\"event\": \"TICK\"}");
-        peer_answer(peer, command, "{}");
-        free(command);
-    }
-}
-
 static void everything_works_up_there(void)
 {
     struct rlimit limit;
@@ -36,7 +24,7 @@ static void everything_works_up_there(void)
         if (fd > HIGH)
             break;
     }
-    server *server = server_start(say_tick);
+    server *server = server_start(serve_ticking);
     qmp_client *client = connect_to(server_address(server));
     qmp_event *event = NULL;
     int32_t event_fd = 0;

@@ -11,18 +11,6 @@
 
 enum { HANDLES = 1000 };
 
-static void say_tick(peer *peer)
-{
-    char *command;
-    if (!peer_greet(peer))
-        return;
-    while ((command = peer_hear(peer))) {
-        peer_say(peer, "{\"event\": \"TICK\"}");
-        peer_answer(peer, command, "{}");
-        free(command);
-    }
-}
-
 static void name_of(const char *thread, char *name, size_t size)
 {
     char path[64];
@@ -64,7 +52,7 @@ static void a_thousand_handles(void)
         SKIP("the hard limit of open files is too low");
     setrlimit(RLIMIT_NOFILE, &limit);
 
-    server *server = server_start(say_tick);
+    server *server = server_start(serve_ticking);
     qmp_client **clients = calloc((size_t)count, sizeof *clients);
     qmp_event *event = NULL;
     for (int i = 0; i < count; i++)

@@ -345,3 +345,15 @@ void serve_plainly(peer *peer)
         free(command);
     }
 }
+
+void serve_ticking(peer *peer)
+{
+    char *command;
+    if (!peer_greet(peer))
+        return;
+    while ((command = peer_hear(peer))) {
+        peer_say(peer, "{\"event\": \"TICK\"}");
+        peer_answer(peer, command, "{}");
+        free(command);
+    }
+}

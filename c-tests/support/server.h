@@ -36,5 +36,6 @@ bool command_id(const char *command, char *id, size_t size); /* the raw value of
 
 /* Answers every command with {}: a server without surprises. */
 void serve_plainly(peer *peer);
+void serve_ticking(peer *peer); /* as above, with an event TICK before each reply */
 
 #endif
