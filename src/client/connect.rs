@@ -150,9 +150,7 @@ fn worth_another_try(error: &io::Error, address: &Address, options: &Options) ->
 
 fn refused(address: &Address, error: &io::Error) -> Error {
     let attempted = format!("connect to {address}");
-    if let Address::Named { .. } = address
-        && error.raw_os_error().is_none()
-    {
+    if matches!(address, Address::Named { .. }) && error.raw_os_error().is_none() {
         // The resolver's own kind of error.
         return Error::new(Status::NotFound, format!("cannot {attempted}: {error}"));
     }

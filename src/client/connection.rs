@@ -266,16 +266,15 @@ impl State {
     /// polled. Costs a system call only when that changes.
     pub(super) fn update_signal(&mut self) {
         let wanted = !self.session.events.is_empty() || self.is_ended();
-        if let Some(signal) = &self.signal
-            && wanted != self.signalled
-        {
-            if wanted {
-                signal.set();
-            } else {
-                signal.clear();
-            }
-            self.signalled = wanted;
+        let Some(signal) = self.signal.as_ref().filter(|_| wanted != self.signalled) else {
+            return;
+        };
+        if wanted {
+            signal.set();
+        } else {
+            signal.clear();
         }
+        self.signalled = wanted;
     }
 
     /// What the I/O thread has to wait for while nobody reads.

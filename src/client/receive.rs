@@ -105,9 +105,11 @@ impl Connection {
                 if state.session.greeting.is_none() {
                     let end = End::GreetingTooLarge(refusal);
                     self.finish(&mut state, end, &mut after.wakes);
-                } else if !is_event && let Some(id) = state.session.pending.give_up_only_one() {
-                    let failure = Failure::Broken(Fault::Refused(refusal));
-                    state.complete(id, Err(failure), after);
+                } else if !is_event {
+                    if let Some(id) = state.session.pending.give_up_only_one() {
+                        let failure = Failure::Broken(Fault::Refused(refusal));
+                        state.complete(id, Err(failure), after);
+                    }
                 }
             }
             Frame::Broken { id, reason } => {

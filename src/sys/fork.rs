@@ -78,9 +78,8 @@ impl<T: Send + Sync> PerProcess<T> {
         let generation = generation();
         let found = self.current.load(Ordering::Acquire);
         // SAFETY: a pointer stored here came from `Box::leak` below and is never freed.
-        if let Some(made) = unsafe { found.as_ref() }
-            && made.generation == generation
-        {
+        let made = unsafe { found.as_ref() };
+        if let Some(made) = made.filter(|made| made.generation == generation) {
             return &made.value;
         }
         let fresh = Box::into_raw(Box::new(Made {

@@ -108,10 +108,10 @@ pub fn members<'a, const N: usize>(object: &'a str, names: [&str; N]) -> [Option
             _ if depth == 1 => start = token.at,
             _ => continue,
         }
-        if depth == 1
-            && let Some(at) = wanted.take()
-        {
-            found[at] = object.get(start..end);
+        if depth == 1 {
+            if let Some(at) = wanted.take() {
+                found[at] = object.get(start..end);
+            }
         }
     }
     found
