@@ -10,10 +10,12 @@ mod scan;
 mod skim;
 mod string;
 mod tokens;
+mod value;
 
 pub use command::{Arguments, BadArguments, BadCommand, Band, check_name, encode};
 pub use framing::{Fault, Frame, Framer, Limits, MAX_DEPTH, Member, Object, OutOfMemory, Refusal};
 pub use message::{ErrorBody, EventView, Id, Message, Version};
 pub use redact::redact;
-pub use string::{cut, readable};
+pub use string::{cut, decode, readable};
 pub use tokens::members;
+pub use value::{children, covers, quote, same};

@@ -13,7 +13,7 @@ use super::support::hostile::Hostile;
 fn bad_arguments_never_reach_the_vm() {
     let mock = Mock::start_temporary().unwrap();
     let client = Client::connect(mock.path().to_str().unwrap(), LONG).unwrap();
-    let before = (mock.bytes_received(), mock.commands_received());
+    let before = (mock.bytes_received(), mock.received_json());
     let deep = format!("{{\"a\": {}{}}}", "[".repeat(1001), "]".repeat(1001));
     let arguments = [
         "",
@@ -69,7 +69,7 @@ fn bad_arguments_never_reach_the_vm() {
     assert_eq!(client.query_status(), Ok((true, "running".to_owned())));
     let (bytes, mut commands) = before;
     commands.push("query-status".to_owned());
-    assert_eq!(mock.commands_received(), commands);
+    assert_eq!(mock.received_json(), commands);
     assert!(mock.bytes_received() - bytes < 64);
 }
 
