@@ -10,10 +10,11 @@ mod scan;
 mod skim;
 mod string;
 mod tokens;
+pub mod transcript;
 
 pub use command::{Arguments, BadArguments, BadCommand, Band, check_name, encode};
 pub use framing::{Fault, Frame, Framer, Limits, MAX_DEPTH, Member, Object, OutOfMemory, Refusal};
 pub use message::{ErrorBody, EventView, Id, Message, Version};
-pub use redact::redact;
+pub use redact::{Compact, redact};
 pub use string::{cut, readable};
 pub use tokens::members;
