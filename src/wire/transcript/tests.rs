@@ -177,3 +177,27 @@ fn other_lines_are_refused() {
         assert_eq!(Line::parse(&line), Err(BadLine::Version(version.into())));
     }
 }
+
+#[test]
+fn a_session_with_a_real_vm_can_be_read() {
+    let text = include_str!("../../../tests/transcripts/qemu-7.2.jsonl");
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| Line::parse(line).unwrap())
+        .collect();
+    assert!(matches!(lines[0], Line::Start { .. }));
+    assert!(matches!(
+        &lines[1],
+        Line::Entry { entry: Entry::Received(json), .. } if json.starts_with("{\"QMP\":")
+    ));
+    assert!(matches!(
+        lines.last(),
+        Some(Line::Entry {
+            entry: Entry::Ended(_),
+            ..
+        })
+    ));
+    for (line, text) in lines.iter().zip(text.lines()) {
+        assert_eq!(line.to_string(), text);
+    }
+}
