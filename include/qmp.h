@@ -327,6 +327,43 @@ qmp_status qmp_options_set_log(qmp_options *options,
                                void *user_data,
                                void (*destroy)(void *user_data));
 
+/**
+ * Sets a file to which the session of a client made with these settings is recorded: to see what
+ * was said, or to replay it without the VM. Default NULL: none.
+ *
+ * path: bytes; NULL for none. The file is made by qmp_connect once the socket is open, for its owner
+ * alone (mode 0600); one that is there is emptied and keeps its mode. Each client needs a file of
+ * its own. A file that cannot be opened fails qmp_connect: QMP_ERR_NOT_FOUND, QMP_ERR_PERMISSION,
+ * QMP_ERR_RESOURCE or QMP_ERR_IO, and the message names the path. One that cannot be written later
+ * (the disk is full) ends the recording with a line of the log at QMP_LOG_WARN, and no call fails.
+ *
+ * The transcript is JSON Lines, one object a line, in the order of the wire, so a command stands
+ * before its reply; a line is written before the call returns that it concerns:
+ *
+ *   {"transcript": 1, "library": "0.1.0"}   the first line: the version of this format
+ *   {"ms": 12, "received": {…}}             a message of the VM, the greeting included
+ *   {"ms": 13, "sent": {…}}                 a command, once it has left whole
+ *   {"ms": 14, "garbage": "…"}              what came and is no JSON: its beginning, escaped
+ *   {"ms": 14, "skipped": "…"}              a message that was not kept, too large perhaps: why
+ *   {"ms": 14, "ended": "…"}                the last line: why the connection ended
+ *
+ * ms: milliseconds since connecting. Messages are whole, without blanks between tokens. Passwords,
+ * secrets and keys are replaced by "<redacted>", as in the log; everything else that was said stands
+ * there.
+ *
+ * The environment variable QMP_RECORD, if it is not empty, names a directory: clients without a
+ * path of their own record to the file qmp-PID-N.jsonl there, N counting the clients of the process
+ * from 1. It is read by qmp_connect, and ignored where the process has more rights than its user
+ * (setuid).
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: options is NULL or path is empty;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: path is a NUL-terminated string or NULL.
+ */
+qmp_status qmp_options_set_record(qmp_options *options,
+                                  const char *path);
+
 /* ---- Connecting and closing ---- */
 
 /** A handle to the connection to one VM. Any number of threads may use it at once. Since 0.1. */
