@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "check.h"
 
+#include "footprint.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,11 +14,29 @@ static atomic_int failures; /* of the case that runs; its threads count too */
 static const char *skipped;
 static bool any_failed;
 
+/* Tables that grew keep their room; what leaks in a hundred rounds is more. */
+enum { BYTES_KEPT = 512 * 1024 };
+
+/* Threads end, and peers close, a moment after what made them do so. */
+static void check_footprint(struct footprint before)
+{
+    struct footprint now;
+    int64_t deadline = now_ms() + PATIENCE_MS;
+    while ((now = footprint_take(), now.descriptors > before.descriptors || now.threads > before.threads) &&
+           now_ms() < deadline)
+        nap();
+    CHECK(now.descriptors <= before.descriptors);
+    CHECK(now.threads <= before.threads);
+    CHECK(now.bytes <= before.bytes + BYTES_KEPT);
+}
+
 void check_run(const char *name, void (*test)(void))
 {
+    struct footprint before = footprint_take();
     atomic_store(&failures, 0);
     skipped = NULL;
     test();
+    check_footprint(before);
     if (atomic_load(&failures) > 0) {
         any_failed = true;
         printf("FAIL %s\n", name);
