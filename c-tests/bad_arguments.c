@@ -41,7 +41,7 @@ static void refused(const char *command, const char *arguments, int line)
 
 #define REFUSED(command, arguments) refused((command), (arguments), __LINE__)
 
-static void arguments_that_are_no_object(void)
+static void f93_arguments_that_are_no_object(void)
 {
     const char *const texts[] = {
         "", " ", "{", "}", "{]", "[]", "[1]", "1", "null", "true", "\"text\"", "nonsense", "{} {}", "{}x", "{},",
@@ -61,7 +61,7 @@ static void arguments_that_are_no_object(void)
     }
 }
 
-static void lone_surrogates(void)
+static void f93_lone_surrogates(void)
 {
     REFUSED("stop", "{\"a\":\"\\ud800\"}");
     REFUSED("stop", "{\"a\":\"\\udc00\"}");
@@ -69,12 +69,12 @@ static void lone_surrogates(void)
     REFUSED("stop", "{\"\\ud800\":1}");
 }
 
-static void duplicate_members(void)
+static void f93_duplicate_members(void)
 {
     REFUSED("stop", "{\"a\":1,\"a\":2}");
 }
 
-static void bytes_that_are_no_utf8(void)
+static void f92_bytes_that_are_no_utf8(void)
 {
     REFUSED("st\xffop", NULL);
     REFUSED("\xc0\x80", NULL);
@@ -84,7 +84,7 @@ static void bytes_that_are_no_utf8(void)
     REFUSED("stop", "{\"\xf8\":1}");
 }
 
-static void names_that_are_no_command(void)
+static void f96_names_that_are_no_command(void)
 {
     REFUSED("", NULL);
     REFUSED("st\"op", NULL);
@@ -111,7 +111,7 @@ static char *nested(size_t depth, bool closed)
     return text;
 }
 
-static void nesting(void)
+static void f95_nesting(void)
 {
     const size_t depths[] = {1001, 1024, 5000, 1000000};
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
@@ -122,7 +122,7 @@ static void nesting(void)
         }
 }
 
-static void timeouts_below_forever(void)
+static void f86_timeouts_below_forever(void)
 {
     qmp_error *error = NULL;
     qmp_client *made = NULL;
@@ -160,7 +160,7 @@ static void options_out_of_range(void)
     qmp_options_free(options);
 }
 
-static void nothing_was_sent(void)
+static void f92_f93_f95_f96_nothing_was_sent(void)
 {
     size_t before = server_heard(the_server);
     CHECK_INT(atomic_load(&commands), 0);
@@ -170,7 +170,7 @@ static void nothing_was_sent(void)
     CHECK_INT(server_clients(the_server), 1);
 }
 
-static void depth_1000_and_newlines_are_fine(void)
+static void f94_f95_depth_1000_and_newlines_are_fine(void)
 {
     char *text = nested(1000, true);
     char *reply = NULL;
@@ -194,16 +194,16 @@ int main(void)
     client = connect_to(server_address(the_server));
     if (!client)
         return 1;
-    RUN(arguments_that_are_no_object);
-    RUN(lone_surrogates);
-    RUN(duplicate_members);
-    RUN(bytes_that_are_no_utf8);
-    RUN(names_that_are_no_command);
-    RUN(nesting);
-    RUN(timeouts_below_forever);
+    RUN(f93_arguments_that_are_no_object);
+    RUN(f93_lone_surrogates);
+    RUN(f93_duplicate_members);
+    RUN(f92_bytes_that_are_no_utf8);
+    RUN(f96_names_that_are_no_command);
+    RUN(f95_nesting);
+    RUN(f86_timeouts_below_forever);
     RUN(options_out_of_range);
-    RUN(nothing_was_sent);
-    RUN(depth_1000_and_newlines_are_fine);
+    RUN(f92_f93_f95_f96_nothing_was_sent);
+    RUN(f94_f95_depth_1000_and_newlines_are_fine);
     qmp_close(client);
     server_stop(the_server);
     return check_end();

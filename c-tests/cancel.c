@@ -35,7 +35,7 @@ static void *trigger_when_heard(void *data)
     return NULL;
 }
 
-static void before_the_call(void)
+static void f87_before_the_call(void)
 {
     server *server = server_start(serve_plainly);
     qmp_client *client = connect_to(server_address(server)), *made = (qmp_client *)1;
@@ -65,7 +65,7 @@ static void before_the_call(void)
     server_stop(server);
 }
 
-static void while_a_command_waits(void)
+static void f47_f87_while_a_command_waits(void)
 {
     server *server = server_start(answer_the_first_late);
     qmp_client *client = connect_to(server_address(server));
@@ -145,7 +145,7 @@ static void *poll_cancelled(void *data)
     return NULL;
 }
 
-static void one_token_ends_many_calls(void)
+static void f87_one_token_ends_many_calls(void)
 {
     server *server = server_start(serve_plainly);
     qmp_client *client = connect_to(server_address(server));
@@ -178,7 +178,7 @@ static void ignore_presses(peer *peer)
     }
 }
 
-static void while_a_guest_goes_down(void)
+static void f87_while_a_guest_goes_down(void)
 {
     server *server = server_start(ignore_presses);
     qmp_client *client = connect_to(server_address(server));
@@ -199,11 +199,11 @@ static void while_a_guest_goes_down(void)
 
 int main(void)
 {
-    RUN(before_the_call);
-    RUN(while_a_command_waits);
+    RUN(f87_before_the_call);
+    RUN(f47_f87_while_a_command_waits);
     RUN(while_connecting);
     RUN(while_waiting_for_the_socket);
-    RUN(while_a_guest_goes_down);
-    RUN(one_token_ends_many_calls);
+    RUN(f87_while_a_guest_goes_down);
+    RUN(f87_one_token_ends_many_calls);
     return check_end();
 }

@@ -24,7 +24,7 @@ static void *call_until_closed(void *data)
     }
 }
 
-static void closing_ends_running_callers(void)
+static void f89_closing_ends_running_callers(void)
 {
     server *server = server_start(serve_plainly);
     for (int round = 0; round < rounds(ROUNDS); round++) {
@@ -77,7 +77,7 @@ static void *wait_for_event(void *data)
     return NULL;
 }
 
-static void closing_ends_waiting_callers(void)
+static void f89_closing_ends_waiting_callers(void)
 {
     server *server = server_start(only_hear);
     pthread_t callers[THREADS], readers[THREADS];
@@ -110,7 +110,7 @@ static void *close_it(void *data)
     return NULL;
 }
 
-static void of_many_closers_one_wins(void)
+static void f90_of_many_closers_one_wins(void)
 {
     server *server = server_start(serve_plainly);
     for (int round = 0; round < rounds(ROUNDS); round++) {
@@ -148,9 +148,9 @@ static void nothing_is_left_open(void)
 
 int main(void)
 {
-    RUN(closing_ends_running_callers);
-    RUN(closing_ends_waiting_callers);
-    RUN(of_many_closers_one_wins);
+    RUN(f89_closing_ends_running_callers);
+    RUN(f89_closing_ends_waiting_callers);
+    RUN(f90_of_many_closers_one_wins);
     RUN(nothing_is_left_open);
     return check_end();
 }

@@ -35,7 +35,7 @@ static void serve_in_pieces(peer *peer)
     }
 }
 
-static void calls_go_on_and_deadlines_hold(void)
+static void f40_calls_go_on_and_deadlines_hold(void)
 {
     server *server = server_start(serve_in_pieces);
     struct sigaction action = {.sa_handler = count_signal};
@@ -72,6 +72,6 @@ static void calls_go_on_and_deadlines_hold(void)
 
 int main(void)
 {
-    RUN(calls_go_on_and_deadlines_hold);
+    RUN(f40_calls_go_on_and_deadlines_hold);
     return check_end();
 }

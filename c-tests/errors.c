@@ -49,7 +49,7 @@ static qmp_error *run(qmp_client *client, const char *command, int64_t timeout_m
     return error;
 }
 
-static void what_the_machine_refuses(void)
+static void f50_f110_what_the_machine_refuses(void)
 {
     server *server = server_start(refuse);
     qmp_client *client = connect_to(server_address(server));
@@ -77,7 +77,7 @@ static void what_the_machine_refuses(void)
     server_stop(server);
 }
 
-static void what_is_not_answered(void)
+static void f29_f110_what_is_not_answered(void)
 {
     server *server = server_start(refuse);
     qmp_client *client = connect_to(server_address(server));
@@ -139,8 +139,8 @@ static void the_version_is_one(void)
 
 int main(void)
 {
-    RUN(what_the_machine_refuses);
-    RUN(what_is_not_answered);
+    RUN(f50_f110_what_the_machine_refuses);
+    RUN(f29_f110_what_is_not_answered);
     RUN(every_status_has_a_name_and_a_text);
     RUN(the_version_is_one);
     return check_end();

@@ -90,7 +90,7 @@ static void at_level(int32_t level)
     server_stop(server);
 }
 
-static void every_level_keeps_to_itself(void)
+static void f110_every_level_keeps_to_itself(void)
 {
     for (int32_t level = QMP_LOG_ERROR; level <= QMP_LOG_TRACE; level++)
         at_level(level);
@@ -142,7 +142,7 @@ static void ignore(void *user_data, int32_t level, const char *message)
 }
 
 /* Nor while the data is destroyed, whether the logger was set, replaced or refused. */
-static void destroy_may_call(void)
+static void f97_destroy_may_call(void)
 {
     qmp_options *options = qmp_options_new();
     CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, options, change_options), QMP_OK);
@@ -169,7 +169,7 @@ static void log_and_call(void *user_data, int32_t level, const char *message)
 }
 
 /* No lock is held while the callback runs: it may call the library, even on the same handle. */
-static void the_callback_may_call(void)
+static void f97_f111_the_callback_may_call(void)
 {
     server *server = server_start(serve_plainly);
     qmp_options *options = qmp_options_new();
@@ -200,7 +200,7 @@ static void log_and_close(void *user_data, int32_t level, const char *message)
     }
 }
 
-static void the_callback_may_close(void)
+static void f98_the_callback_may_close(void)
 {
     server *server = left = server_start(serve_plainly);
     qmp_options *options = qmp_options_new();
@@ -217,10 +217,10 @@ static void the_callback_may_close(void)
 
 int main(void)
 {
-    RUN(every_level_keeps_to_itself);
+    RUN(f110_every_level_keeps_to_itself);
     RUN(destroyed_exactly_once);
-    RUN(the_callback_may_call);
-    RUN(the_callback_may_close);
-    RUN(destroy_may_call);
+    RUN(f97_f111_the_callback_may_call);
+    RUN(f98_the_callback_may_close);
+    RUN(f97_destroy_may_call);
     return check_end();
 }

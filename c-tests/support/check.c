@@ -22,9 +22,11 @@ static void check_footprint(struct footprint before)
 {
     struct footprint now;
     int64_t deadline = now_ms() + PATIENCE_MS;
-    while ((now = footprint_take(), now.descriptors > before.descriptors || now.threads > before.threads) &&
-           now_ms() < deadline)
-        nap();
+    do
+        now = footprint_take();
+    while ((now.descriptors > before.descriptors || now.threads > before.threads ||
+            now.bytes > before.bytes + BYTES_KEPT) &&
+           now_ms() < deadline && (nap(), true));
     CHECK(now.descriptors <= before.descriptors);
     CHECK(now.threads <= before.threads);
     CHECK(now.bytes <= before.bytes + BYTES_KEPT);
@@ -96,6 +98,11 @@ bool check_has(const char *text, const char *part, const char *name, const char 
     return found;
 }
 
+bool check_failed(void)
+{
+    return atomic_load(&failures) > 0;
+}
+
 int check_end(void)
 {
     return any_failed;
@@ -119,7 +126,7 @@ static bool is_set(const char *variable)
     return value && *value;
 }
 
-static bool is_instrumented(void)
+bool is_instrumented(void)
 {
     return is_set("VALGRIND") || is_set("SANITIZE");
 }
