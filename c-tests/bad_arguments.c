@@ -12,6 +12,8 @@ static qmp_client *client;
 static atomic_int commands;
 static atomic_size_t command_bytes;
 
+static atomic_int foreign_ids; /* commands whose own id is not a plain number */
+
 static void count_commands(peer *peer)
 {
     char *command;
@@ -20,6 +22,9 @@ static void count_commands(peer *peer)
     while ((command = peer_hear(peer))) {
         atomic_fetch_add(&commands, 1);
         atomic_fetch_add(&command_bytes, strlen(command));
+        char id[32] = "";
+        if (!command_id(command, id, sizeof id) || strspn(id, "0123456789") != strlen(id) || atoi(id) >= 4711)
+            atomic_fetch_add(&foreign_ids, 1);
         peer_answer(peer, command, "{}");
         free(command);
     }
@@ -122,6 +127,18 @@ static void f95_nesting(void)
         }
 }
 
+/* An object of one byte more than 64 MiB. */
+static void f95_more_than_64_mib(void)
+{
+    const size_t limit = 64 * 1024 * 1024;
+    char *text = malloc(limit + 2);
+    memset(text, 'x', limit + 1);
+    memcpy(text, "{\"a\":\"", 6);
+    memcpy(text + limit - 1, "\"}", 3);
+    REFUSED("stop", text);
+    free(text);
+}
+
 static void f86_timeouts_below_forever(void)
 {
     qmp_error *error = NULL;
@@ -188,6 +205,17 @@ static void f94_f95_depth_1000_and_newlines_are_fine(void)
     CHECK(sent <= strlen("{\"execute\":\"stop\",\"arguments\":{\"a\":[1,2]},\"id\":9999}"));
 }
 
+/* Arguments may have a member of that name; the command's id is the library's. */
+static void f96_an_id_in_the_arguments_is_not_the_commands(void)
+{
+    char *reply = NULL;
+    CHECK_STATUS(qmp_execute_json(client, "stop", "{\"id\": 4711}", PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
+    qmp_string_free(reply);
+    CHECK_STATUS(qmp_execute_json(client, "stop", "{\"a\": {\"id\": \"mine\"}}", PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
+    qmp_string_free(reply);
+    CHECK_INT(atomic_load(&foreign_ids), 0);
+}
+
 int main(void)
 {
     the_server = server_start(count_commands);
@@ -200,10 +228,12 @@ int main(void)
     RUN(f92_bytes_that_are_no_utf8);
     RUN(f96_names_that_are_no_command);
     RUN(f95_nesting);
+    RUN(f95_more_than_64_mib);
     RUN(f86_timeouts_below_forever);
     RUN(options_out_of_range);
     RUN(f92_f93_f95_f96_nothing_was_sent);
     RUN(f94_f95_depth_1000_and_newlines_are_fine);
+    RUN(f96_an_id_in_the_arguments_is_not_the_commands);
     qmp_close(client);
     server_stop(the_server);
     return check_end();

@@ -131,96 +131,9 @@ static void destroyed_exactly_once(void)
     server_stop(server);
 }
 
-static void change_options(void *options)
-{
-    CHECK_STATUS(qmp_options_set_event_capacity(options, 16), QMP_OK);
-}
-
-static void ignore(void *user_data, int32_t level, const char *message)
-{
-    (void)user_data, (void)level, (void)message;
-}
-
-/* Nor while the data is destroyed, whether the logger was set, replaced or refused. */
-static void f97_destroy_may_call(void)
-{
-    qmp_options *options = qmp_options_new();
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, options, change_options), QMP_OK);
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, options, change_options), QMP_OK);
-    CHECK_STATUS(qmp_options_set_log(options, 99, ignore, options, change_options), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, NULL, options, change_options), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_INFO, ignore, NULL, NULL), QMP_OK);
-    qmp_options_free(options);
-}
-
-static qmp_client *inner;
-static atomic_int reentered;
-
-static void log_and_call(void *user_data, int32_t level, const char *message)
-{
-    (void)user_data, (void)level, (void)message;
-    static _Thread_local bool inside;
-    if (inside || !inner)
-        return;
-    inside = true;
-    CHECK_STATUS(execute(inner, "stop"), QMP_OK);
-    atomic_fetch_add(&reentered, 1);
-    inside = false;
-}
-
-/* No lock is held while the callback runs: it may call the library, even on the same handle. */
-static void f97_f111_the_callback_may_call(void)
-{
-    server *server = server_start(serve_plainly);
-    qmp_options *options = qmp_options_new();
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_TRACE, log_and_call, NULL, NULL), QMP_OK);
-    CHECK_STATUS(qmp_connect(server_address(server), options, PATIENCE_MS, NULL, &inner, NULL), QMP_OK);
-    REQUIRE(inner);
-    for (int i = 0; i < 10; i++)
-        CHECK_STATUS(execute(inner, "stop"), QMP_OK);
-    CHECK(atomic_load(&reentered) > 0);
-    qmp_client *client = inner;
-    inner = NULL;
-    qmp_close(client);
-    qmp_options_free(options);
-    server_stop(server);
-}
-
-static qmp_client *doomed;
-static server *left;
-static atomic_int closes;
-
-static void log_and_close(void *user_data, int32_t level, const char *message)
-{
-    (void)user_data, (void)level, (void)message;
-    if (doomed && qmp_close(doomed) == QMP_OK) {
-        atomic_fetch_add(&closes, 1);
-        /* The VM is free for the next client, though the call has not returned. */
-        CHECK_SOON(server_open(left) == 0);
-    }
-}
-
-static void f98_the_callback_may_close(void)
-{
-    server *server = left = server_start(serve_plainly);
-    qmp_options *options = qmp_options_new();
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_TRACE, log_and_close, NULL, NULL), QMP_OK);
-    CHECK_STATUS(qmp_connect(server_address(server), options, PATIENCE_MS, NULL, &doomed, NULL), QMP_OK);
-    REQUIRE(doomed);
-    /* The call that logs ends with what its own callback did to it. */
-    CHECK_STATUS(execute(doomed, "stop"), QMP_ERR_CLOSED);
-    CHECK_INT(atomic_load(&closes), 1);
-    CHECK_STATUS(qmp_close(doomed), QMP_ERR_INVALID_HANDLE);
-    qmp_options_free(options);
-    server_stop(server);
-}
-
 int main(void)
 {
     RUN(f110_every_level_keeps_to_itself);
     RUN(destroyed_exactly_once);
-    RUN(f97_f111_the_callback_may_call);
-    RUN(f98_the_callback_may_close);
-    RUN(f97_destroy_may_call);
     return check_end();
 }
