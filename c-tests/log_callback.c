@@ -48,6 +48,30 @@ static int destroyed(struct log *log)
     return count;
 }
 
+/* Says the arguments back, as an event and as the reply. */
+static void serve_indiscreetly(peer *peer)
+{
+    char *command, *arguments;
+    if (!peer_greet(peer))
+        return;
+    for (; (command = peer_hear(peer)); free(command)) {
+        if (!(arguments = strstr(command, "\"arguments\":"))) {
+            peer_answer(peer, command, "{}");
+            continue;
+        }
+        char *value = strdup(arguments + strlen("\"arguments\":")), *id = strstr(value, ",\"id\":");
+        while (id && strstr(id + 1, ",\"id\":"))
+            id = strstr(id + 1, ",\"id\":");
+        REQUIRE(id);
+        *id = '\0';
+        peer_say(peer, "{\"event\": \"SAID\", \"data\": ");
+        peer_say(peer, value);
+        peer_say(peer, "}");
+        peer_answer(peer, command, value);
+        free(value);
+    }
+}
+
 static void talk(server *server, qmp_options *options)
 {
     qmp_client *client = NULL;
@@ -68,7 +92,7 @@ static void talk(server *server, qmp_options *options)
 
 static void at_level(int32_t level)
 {
-    server *server = server_start(serve_plainly);
+    server *server = server_start(serve_indiscreetly);
     struct log log = {.lock = PTHREAD_MUTEX_INITIALIZER};
     qmp_options *options = qmp_options_new();
     CHECK_STATUS(qmp_options_set_log(options, level, log_line, &log, log_destroy), QMP_OK);
@@ -85,6 +109,7 @@ static void at_level(int32_t level)
     if (level == QMP_LOG_TRACE) {
         CHECK_HAS(log.text, "set_password");
         CHECK_HAS(log.text, "seen-at-trace");
+        CHECK_HAS(log.text, "SAID");
     }
     free(log.text);
     server_stop(server);
