@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A child's calls on its parent's handle give FORKED, and the parent's connection goes on. */
+#include "support/child.h"
 #include "support/functions.h"
 #include "support/server.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static server *the_server; /* has the parent's connection alone */
 static struct handles parents;
@@ -28,29 +26,6 @@ static void in_the_child(void)
     sound_check();
     CHECK_STATUS(qmp_close(sound.client), QMP_OK);
     CHECK_STATUS(qmp_close(parents.client), QMP_ERR_FORKED);
-}
-
-/*
- * The child does not exit but kills itself: valgrind would report as lost what the parent's
- * threads, which the child does not have, had on their stacks.
- */
-static void call_everything_in_a_child(void)
-{
-    int status = 0, ends[2];
-    bool failed = true;
-    REQUIRE(pipe(ends) == 0);
-    pid_t child = fork();
-    if (child == 0) {
-        in_the_child();
-        failed = check_failed();
-        if (write(ends[1], &failed, sizeof failed) == sizeof failed)
-            kill(getpid(), SIGKILL);
-        _exit(1);
-    }
-    close(ends[1]);
-    CHECK(child > 0 && read(ends[0], &failed, sizeof failed) == sizeof failed && !failed);
-    CHECK_INT(waitpid(child, &status, 0), child);
-    close(ends[0]);
 }
 
 static void connect_the_parent(void)
@@ -75,7 +50,7 @@ static void f101_the_child_is_told_and_the_parent_goes_on(void)
     REQUIRE(parents.client);
     CHECK_STATUS(execute(parents.client, "stop"), QMP_OK);
     size_t heard = server_heard(the_server);
-    call_everything_in_a_child();
+    run_in_child(in_the_child);
     CHECK_INT(server_heard(the_server), heard);
     CHECK_INT(server_open(the_server), 1);
     for (int i = 0; i < 10; i++)
@@ -103,7 +78,7 @@ static void f101_a_fork_in_the_middle_of_calls(void)
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, keep_calling, &done);
     for (int i = 0; i < rounds(50); i++)
-        call_everything_in_a_child();
+        run_in_child(in_the_child);
     atomic_store(&done, true);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Where memory is limited, what a peer sends costs the call that asked for it, never the process. */
+#include "support/child.h"
 #include "support/client.h"
 #include "support/server.h"
 
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MIB = 1024 * 1024, LARGEST = 48 * MIB, ROOM = 24 * MIB };
@@ -107,20 +107,12 @@ static void in_a_small_process(void)
 
 static void f105_a_large_reply_in_a_small_process(void)
 {
-    int status = 0;
     if (is_instrumented())
         SKIP("what watches the program needs much memory itself");
     text = malloc(LARGEST);
     memset(text, 'x', LARGEST);
     the_server = server_start(serve_largely);
-    pid_t child = fork(); /* the server stays outside the limit */
-    if (child == 0) {
-        free(text);
-        in_a_small_process();
-        _exit(check_failed());
-    }
-    CHECK_INT(waitpid(child, &status, 0), child);
-    CHECK_INT(status, 0);
+    run_in_child(in_a_small_process); /* the server stays outside the limit */
     server_stop(the_server);
     free(text);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Where no thread can be made a call says RESOURCE; where one can be again it works again. */
+#include "support/child.h"
 #include "support/client.h"
 #include "support/server.h"
 
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { NOBODY_ELSE = 61234 }; /* a user without processes: the limit counts them all */
@@ -21,20 +21,23 @@ static void limit_threads(rlim_t most)
     CHECK_INT(setrlimit(RLIMIT_NPROC, &limit), 0);
 }
 
-static void expect_no_thread(const char *address)
+static void expect_no_thread(const char *to)
 {
     for (int i = 0; i < 3; i++) {
         qmp_client *client = (qmp_client *)1;
         qmp_error *error = NULL;
-        qmp_status status = qmp_connect(address, NULL, PATIENCE_MS, NULL, &client, &error);
+        qmp_status status = qmp_connect(to, NULL, PATIENCE_MS, NULL, &client, &error);
         CHECK(client == NULL);
         CHECK_INT(error ? error->os_errno : 0, EAGAIN);
         CHECK_ERROR(status, QMP_ERR_RESOURCE, error);
     }
 }
 
+static const char *address;
+static char by_name[64]; /* a TCP address for which a thread has to ask the resolver */
+
 /* As a user who may have one thread, and then more. */
-static void connect_without_threads(const char *address, const char *by_name)
+static void connect_without_threads(void)
 {
     REQUIRE(setgid(NOBODY_ELSE) == 0 && setuid(NOBODY_ELSE) == 0);
     int descriptors = count_descriptors();
@@ -56,26 +59,19 @@ static void connect_without_threads(const char *address, const char *by_name)
     CHECK_STATUS(qmp_close(second), QMP_OK);
     CHECK_STATUS(qmp_close(named), QMP_OK);
     CHECK_STATUS(qmp_close(client), QMP_OK);
-    CHECK_SOON(count_threads(NULL) == 2);
+    CHECK_SOON(count_threads() == 2);
 }
 
 static void f104_connecting_without_threads(void)
 {
-    int status = 0;
     if (geteuid() != 0)
         SKIP("only root can become a user who has a limit");
     server *server = server_start(serve_plainly), *tcp = server_start_tcp(serve_plainly);
-    char by_name[64];
+    address = server_address(server);
     snprintf(by_name, sizeof by_name, "tcp:localhost%s", strrchr(server_address(tcp), ':'));
     CHECK_INT(chmod(server_directory(server), 0711), 0);
-    CHECK_INT(chmod(server_address(server) + strlen("unix:"), 0666), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        connect_without_threads(server_address(server), by_name);
-        _exit(check_failed());
-    }
-    CHECK_INT(waitpid(child, &status, 0), child);
-    CHECK_INT(status, 0);
+    CHECK_INT(chmod(address + strlen("unix:"), 0666), 0);
+    run_in_child(connect_without_threads);
     server_stop(server);
     server_stop(tcp);
 }

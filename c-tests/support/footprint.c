@@ -5,54 +5,43 @@
 
 #include <dirent.h>
 #include <malloc.h>
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-/* The I/O thread has an epoll set and an eventfd. */
-enum { DESCRIPTORS_OF_THE_IO_THREAD = 2 };
-
-int count_descriptors(void)
+/* Entries of a directory of /proc/self whose link, if one is asked for, is this; -1: no descriptor is free. */
+static int count_entries(const char *path, const char *link)
 {
     int count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    if (!directory)
-        return -1; /* none is free */
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count - 3; /* ".", ".." and the directory itself */
-}
-
-static bool has_name(const char *thread, const char *name)
-{
-    char path[64], actual[32] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%.16s/comm", thread);
-    FILE *file = fopen(path, "r");
-    bool same = file && fgets(actual, sizeof actual, file) && strncmp(actual, name, strlen(name)) == 0 &&
-                actual[strlen(name)] == '\n';
-    if (file)
-        fclose(file);
-    return same;
-}
-
-int count_threads(const char *name)
-{
-    int count = 0;
-    DIR *directory = opendir("/proc/self/task");
+    DIR *directory = opendir(path);
     if (!directory)
         return -1;
-    for (struct dirent *task; (task = readdir(directory));)
-        count += task->d_name[0] != '.' && (!name || has_name(task->d_name, name));
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        char target[64] = "";
+        if (link && readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1) < 0)
+            continue;
+        count += entry->d_name[0] != '.' && (!link || strcmp(target, link) == 0);
+    }
     closedir(directory);
     return count;
 }
 
+int count_descriptors(void)
+{
+    return count_entries("/proc/self/fd", NULL) - 1; /* the directory's own */
+}
+
+int count_threads(void)
+{
+    return count_entries("/proc/self/task", NULL);
+}
+
 struct footprint footprint_take(void)
 {
-    int io_threads = count_threads("qmp-io");
+    /* A thread that stays has an epoll set, and an eventfd by which it is woken. */
+    int staying = count_entries("/proc/self/fd", "anon_inode:[eventpoll]");
     return (struct footprint){
-        .descriptors = count_descriptors() - io_threads * DESCRIPTORS_OF_THE_IO_THREAD,
-        .threads = count_threads(NULL) - io_threads,
+        .descriptors = count_descriptors() - 2 * staying,
+        .threads = count_threads() - staying,
         .bytes = memory_is_countable() ? mallinfo2().uordblks + mallinfo2().hblkhd : 0,
     };
 }

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* Without the library's I/O thread and its descriptors, which stay once they are there. */
+/* Without the library's own threads and their descriptors, which stay once they are there. */
 struct footprint {
     int descriptors, threads;
     size_t bytes; /* of malloc, in use; 0 where that cannot be known */
@@ -13,6 +13,6 @@ struct footprint {
 
 struct footprint footprint_take(void);
 int count_descriptors(void); /* all of them */
-int count_threads(const char *name); /* of this name, or all for NULL */
+int count_threads(void);
 
 #endif

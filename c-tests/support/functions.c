@@ -34,6 +34,7 @@ void sound_start(void)
     the_server = server_start(serve_soundly);
     sound.address = server_address(the_server);
     sound_renew();
+    sound_check(); /* a token's descriptor is made when it is first used */
 }
 
 void sound_renew(void)
