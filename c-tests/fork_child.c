@@ -24,6 +24,7 @@ static void in_the_child(void)
     sound_renew();
     every_function_says_forked();
     sound_check();
+    CHECK_STATUS(qmp_mock_stop(sound.mock), QMP_OK); /* leaves no socket behind */
     CHECK_STATUS(qmp_close(sound.client), QMP_OK);
     CHECK_STATUS(qmp_close(parents.client), QMP_ERR_FORKED);
 }
@@ -33,6 +34,7 @@ static void connect_the_parent(void)
     parents.client = connect_to(server_address(the_server));
     parents.options = qmp_options_new();
     parents.cancel = qmp_cancel_new();
+    CHECK_STATUS(qmp_mock_start(NULL, &parents.mock, NULL), QMP_OK);
 }
 
 static void close_the_parent(void)
@@ -40,6 +42,7 @@ static void close_the_parent(void)
     CHECK_STATUS(qmp_cancel_trigger(parents.cancel), QMP_OK);
     CHECK_STATUS(qmp_options_set_event_capacity(parents.options, 16), QMP_OK);
     CHECK_STATUS(qmp_close(parents.client), QMP_OK);
+    CHECK_STATUS(qmp_mock_stop(parents.mock), QMP_OK);
     qmp_cancel_free(parents.cancel);
     qmp_options_free(parents.options);
 }

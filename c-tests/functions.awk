@@ -27,11 +27,28 @@ BEGIN {
     sound["uint64_t bytes"] = "4096"
     sound["uint64_t events"] = "16"
     sound["bool"] = "true"
+    sound["const char *path"] = "sound_path()"
+
+    # Of the mock.
+    sound["qmp_mock_start.address"] = "\"tcp:127.0.0.1:0\""
+    sound["uint32_t major"] = sound["uint32_t minor"] = sound["uint32_t micro"] = sound["uint32_t clients"] = "1"
+    sound["const char *package"] = sound["const char *name"] = sound["const char *text"] = "\"text\""
+    sound["const char *error_class"] = sound["const char *description"] = "\"text\""
+    sound["const char *capabilities_json"] = sound["const char *commands_json"] = "\"[]\""
+    sound["const char *value_json"] = sound["const char *data_json"] = "\"{}\""
+    sound["const char *run_state"] = "\"paused\""
+    sound["const char *event"] = "\"TICK\""
+    sound["const char *place"] = "\"greeting\""
+    sound["const char *fault"] = "\"pretty\""
+    sound["int32_t behaviour"] = "QMP_GUEST_IGNORES"
+    sound["uint64_t amount"] = sound["int64_t delay_ms"] = "0"
+    sound["int32_t times"] = "1"
 
     # Outputs, and what frees them; the error has its own way.
     frees["char **"] = "qmp_string_free"
     frees["qmp_event **"] = "qmp_event_free"
     frees["qmp_client **"] = "qmp_close"
+    frees["qmp_mock **"] = "qmp_mock_stop"
     frees["bool *"] = frees["int32_t *"] = frees["uint64_t *"] = ""
 }
 

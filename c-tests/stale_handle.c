@@ -34,7 +34,8 @@ static void f90_a_freed_one_for_every_handle(void)
     qmp_close(sound.client);
     qmp_options_free(sound.options);
     qmp_cancel_free(sound.cancel);
-    sound.client = NULL, sound.options = NULL, sound.cancel = NULL;
+    qmp_mock_stop(sound.mock);
+    sound = (struct handles){.address = sound.address};
     sound_renew();
     /* The new ones took the places of the old ones. */
     for (int i = 0; handle_kinds[i]; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "functions.h"
 
+#include "directory.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 struct handles sound;
 static server *the_server;
+static char directory[64], transcript[96];
 
 /* An event is there from the start, the guest runs, and quit ends it. */
 static void serve_soundly(peer *peer)
@@ -31,6 +33,10 @@ void *handle_of(const struct handles *handles, const struct handle_kind *kind)
 
 void sound_start(void)
 {
+    directory_make(directory, sizeof directory);
+    snprintf(transcript, sizeof transcript, "%s/transcript", directory);
+    FILE *file = fopen(transcript, "w");
+    CHECK(file && fputs("{\"transcript\": 1, \"library\": \"0.1.0\"}\n", file) > 0 && fclose(file) == 0);
     the_server = server_start(serve_soundly);
     sound.address = server_address(the_server);
     sound_renew();
@@ -42,10 +48,13 @@ void sound_renew(void)
     qmp_close(sound.client);
     qmp_options_free(sound.options);
     qmp_cancel_free(sound.cancel);
+    qmp_mock_stop(sound.mock);
     sound.client = connect_to(sound.address);
     sound.options = qmp_options_new();
     sound.cancel = qmp_cancel_new();
-    CHECK(sound.client && sound.options && sound.cancel);
+    CHECK_STATUS(qmp_mock_start(NULL, &sound.mock, NULL), QMP_OK);
+    CHECK_STATUS(qmp_mock_replay(sound.mock, transcript, NULL), QMP_OK);
+    CHECK(sound.client && sound.options && sound.cancel && sound.mock);
 }
 
 void sound_check(void)
@@ -54,6 +63,7 @@ void sound_check(void)
     CHECK_STATUS(execute(sound.client, "stop"), QMP_OK);
     CHECK_STATUS(qmp_connect(sound.address, sound.options, PATIENCE_MS, sound.cancel, &client, NULL), QMP_OK);
     CHECK_STATUS(qmp_close(client), QMP_OK);
+    CHECK_STATUS(qmp_mock_check_replay(sound.mock, 0, NULL), QMP_OK);
 }
 
 void sound_stop(void)
@@ -61,12 +71,19 @@ void sound_stop(void)
     CHECK_STATUS(qmp_close(sound.client), QMP_OK);
     qmp_options_free(sound.options);
     qmp_cancel_free(sound.cancel);
+    CHECK_STATUS(qmp_mock_stop(sound.mock), QMP_OK);
     server_stop(the_server);
+    directory_remove(directory);
 }
 
 size_t sound_heard(void)
 {
     return server_heard(the_server);
+}
+
+const char *sound_path(void)
+{
+    return transcript;
 }
 
 char *sound_string(void)

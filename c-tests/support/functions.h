@@ -13,6 +13,7 @@ struct handles {
     qmp_client *client;
     qmp_options *options;
     qmp_cancel *cancel;
+    qmp_mock *mock; /* plays a transcript without requests */
 };
 
 struct handle_kind {
@@ -63,6 +64,7 @@ void expect(const struct function *function, unsigned exchanged, void *with, qmp
 #define CLEARED(i, output) call_output(call, (i), (output) == 0)
 void call_output(struct call *call, int parameter, bool cleared);
 void call_error(struct call *call, int parameter, qmp_error *error);
+const char *sound_path(void);
 char *sound_string(void);
 qmp_error *sound_error(void);
 qmp_event *sound_event(void);
