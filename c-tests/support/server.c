@@ -186,7 +186,7 @@ bool peer_greet(peer *peer)
     return negotiated;
 }
 
-void peer_say_bytes(peer *peer, const void *bytes, size_t length)
+bool peer_say_bytes(peer *peer, const void *bytes, size_t length)
 {
     const char *at = bytes;
     while (length > 0) {
@@ -194,10 +194,11 @@ void peer_say_bytes(peer *peer, const void *bytes, size_t length)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent <= 0)
-            return; /* the client is gone, which peer_hear will tell */
+            return false;
         at += sent;
         length -= (size_t)sent;
     }
+    return true;
 }
 
 void peer_say(peer *peer, const char *text)

@@ -17,6 +17,8 @@ pub const MAX_DEPTH: usize = scan::DEEPEST;
 const READ: usize = 16 << 10;
 /// What the buffer may hold beyond one message of the largest size.
 const SLACK: usize = 64 << 10;
+/// The largest step in which the buffer grows by and by.
+const STEP: usize = 256 << 10;
 /// How much of the bytes between messages is shown when they are no JSON.
 const SHOWN: usize = 64;
 
@@ -137,15 +139,18 @@ impl Framer {
         let held = self.buffer.len();
         if self.buffer.capacity() - held < READ {
             // Geometric, so that a large message needs few reads and is copied a bounded number of times.
-            let most = self.limits.bytes.saturating_add(SLACK);
-            let wanted = if held == 0 {
+            let most = self.limits.bytes.saturating_add(SLACK).max(held + READ);
+            let step = if held == 0 {
                 READ
             } else {
-                (2 * held + READ).next_power_of_two()
+                (2 * held + READ).next_power_of_two().min(most)
             };
-            let wanted = wanted.min(most).max(held + READ);
+            // Then room for the largest message at once: what is not touched costs nothing, while a copy would
+            // need the size of the message again.
+            let wanted = if step > STEP { most } else { step };
             self.buffer
                 .try_reserve_exact(wanted - held)
+                .or_else(|_| self.buffer.try_reserve_exact(step - held))
                 .map_err(|_| OutOfMemory)?;
         }
         Ok(&mut self.buffer)

@@ -91,6 +91,32 @@ fn the_buffer_never_grows_far_beyond_the_limit() {
     assert!(growths <= 8, "{growths} growths");
 }
 
+/// Growing may copy, and then needs what is held twice.
+#[test]
+fn f62_a_large_message_is_not_copied() {
+    let mut framer = framer(64 * MIB);
+    let mut capacity = 0;
+    assert!(feed(&mut framer, b"\"").is_empty());
+    for _ in 0..2 * MIB / 10_000 {
+        let held = framer.buffer.len();
+        assert!(feed(&mut framer, &[b'x'; 10_000]).is_empty());
+        if framer.buffer.capacity() != capacity {
+            assert!(held <= STEP, "{held} bytes were held");
+            capacity = framer.buffer.capacity();
+        }
+    }
+    assert_eq!(capacity, 64 * MIB + SLACK);
+}
+
+/// Where there is no room for the largest message there may be enough for this one.
+#[test]
+fn a_limit_beyond_all_memory_is_no_hindrance() {
+    let mut framer = framer(usize::MAX);
+    let text = format!("\"{}\"", "x".repeat(3 * MIB));
+    assert_eq!(feed(&mut framer, text.as_bytes()), ["other"]);
+    assert!(framer.buffer.capacity() <= 16 * MIB);
+}
+
 #[test]
 fn memory_is_given_back_when_nothing_is_held() {
     let mut framer = framer(MIB);
