@@ -15,7 +15,7 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-.PHONY: all check demo bench header guest install uninstall clean
+.PHONY: all check demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
 
 all: $(LIBRARY)
 
@@ -33,6 +33,13 @@ demo: all guest
 
 bench:
 	$(MAKE) -C benches run
+
+# For a fixed number of runs, or for FUZZ_SECONDS each.
+fuzz:
+	$(MAKE) -C fuzz run
+
+fuzz-long:
+	$(MAKE) -C fuzz long
 
 header:
 	UPDATE_HEADER=1 $(CARGO) test --test header

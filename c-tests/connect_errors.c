@@ -21,7 +21,7 @@ static char directory[64];
 
 static const char *in_directory(const char *name)
 {
-    static char path[128];
+    static _Thread_local char path[128];
     snprintf(path, sizeof path, "%s/%s", directory, name);
     return path;
 }
