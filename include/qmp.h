@@ -18,7 +18,7 @@
  *   In a child made by fork the parent's handles give QMP_ERR_FORKED, and are left alone; new ones work.
  *
  * Time. int64_t timeout_ms: 0 does not wait, QMP_FOREVER waits for ever; less than that is
- *   QMP_ERR_INVALID_ARGUMENT. Only the monotonic clock counts.
+ *   QMP_ERR_INVALID_ARGUMENT; more than the clock can count is for ever. Only the monotonic clock counts.
  *
  * Cancelling. qmp_cancel *cancel may be NULL. Triggering it, from any thread or from a callback, ends every
  *   call that uses it with QMP_ERR_CANCELLED.
@@ -26,6 +26,8 @@
  * Strings. Strings in are NUL-terminated UTF-8 (paths: bytes) and are copied. Strings out belong to the
  *   caller and are freed with qmp_string_free. JSON goes in and comes out as text; what QEMU sent is passed
  *   on verbatim, so numbers keep all their digits.
+ *
+ * Descriptors. All that the library opens are closed by exec. Those that a peer passes along are closed unseen.
  *
  * Structs. qmp_error and qmp_event are allocated by the library, read only, freed with their own functions,
  *   and may grow at their ends: never allocate, copy or embed one.
@@ -174,7 +176,8 @@ typedef struct qmp_error {
     const char *command;
     /**
      * With QMP_ERR_COMMAND: the error class as the VM sent it ("CommandNotFound", "GenericError",
-     * …), empty if it sent none. Else NULL.
+     * …), empty if it sent none. Else NULL. Here and in the description a NUL stands as \u0000,
+     * and text with half a surrogate pair as it was sent, in quotes.
      */
     const char *error_class;
     /** With QMP_ERR_COMMAND: the VM's description. Else NULL. */
@@ -336,11 +339,16 @@ typedef struct qmp_client qmp_client;
  * Connects to a VM's monitor: opens the socket, reads the greeting and negotiates capabilities.
  * When it returns QMP_OK the VM answers.
  *
+ * A client stays with the VM that it connected to: when that ends the client is at its end too,
+ * and whoever listens on the same path afterwards is met by another qmp_connect only. The logger
+ * is told the process behind each connection.
+ *
  * address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
  * in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
- * brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
- * everything, or QMP_FOREVER. cancel: ends the call; may be NULL. client: gets a handle, to be
- * closed with qmp_close. error: gets the error; may be NULL.
+ * brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings,
+ * copied; NULL for the defaults. timeout_ms: one limit over everything, or QMP_FOREVER. cancel:
+ * ends the call; may be NULL. client: gets a handle, to be closed with qmp_close. error: gets the
+ * error; may be NULL.
  *
  * With "fd:N" the library takes the descriptor over and closes it, also when the call fails: do
  * not use or close it again. Only after QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE and
@@ -349,9 +357,10 @@ typedef struct qmp_client qmp_client;
  * Returns QMP_OK; QMP_ERR_NOT_FOUND: no such socket or host; QMP_ERR_REFUSED: nobody listens, or
  * the path is no socket; QMP_ERR_PERMISSION; QMP_ERR_BUSY: connected, but not one byte came, or
  * the queue of clients was full: a monitor serves one client at a time; QMP_ERR_TIMEOUT: no
- * greeting or no answer in time; QMP_ERR_DISCONNECTED: the VM ended during the handshake;
- * QMP_ERR_PROTOCOL: something else than QMP is there, the message names it if it can;
- * QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the negotiation was refused; QMP_ERR_CANCELLED;
+ * greeting or no answer in time, or not one byte came and the peer is seen to be stopped;
+ * QMP_ERR_DISCONNECTED: the VM ended during the handshake; QMP_ERR_PROTOCOL: something else than
+ * QMP is there, the message names it if it can; QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the
+ * negotiation was refused; QMP_ERR_CANCELLED;
  * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED; QMP_ERR_IO.
  * Any thread. Since 0.1.
  *
@@ -407,7 +416,9 @@ qmp_status qmp_greeting_json(qmp_client *client, char **greeting_json, qmp_error
  * be freed with qmp_string_free. error: gets the error; may be NULL.
  *
  * Text of the human monitor ("human-monitor-command") is a success for QMP also when it says that
- * something failed. When the VM ends before its reply to "quit" is out, that is a success: "{}".
+ * something failed. A reply with both or neither of "return" and "error" is a protocol error; of
+ * a member that comes twice the last one counts; an error without an id fails the command that is
+ * under way, if it is the only one. When the VM ends before its reply to "quit" is out, that is a success: "{}".
  *
  * Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
  * QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;
@@ -476,7 +487,8 @@ void qmp_event_free(qmp_event *event);
  * reply of the command that caused them. The queue is bounded (qmp_options_set_event_capacity);
  * when it is full the oldest event is lost, and SHUTDOWN, STOP, RESUME, RESET, GUEST_PANICKED,
  * DEVICE_DELETED and the completion of jobs last. What was received before the connection ended
- * can still be polled. Each event is given to one caller.
+ * can still be polled. Each event is given to one caller. One whose name is no string, or none that
+ * C could hold, is dropped.
  *
  * client: where from. timeout_ms: how long to wait for one; with 0 what has arrived is looked at.
  * cancel: ends the wait; may be NULL. event: gets the event, to be freed with qmp_event_free.
@@ -532,7 +544,8 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
  * CPUs run. status: gets the state's name as the VM sent it ("running", "paused", "shutdown", …;
  * newer QEMU adds some), to be freed with qmp_string_free. error: gets the error; may be NULL.
  *
- * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members.
+ * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members, or
+ * if the state is no text that a C string can hold: one with \u0000 or half a surrogate pair.
  * Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.

@@ -56,7 +56,11 @@ pub(super) fn shake_hands(
     connection.negotiate(target, wait)?;
     connection.register()?;
     if connection.log.takes(Level::Info) {
-        let line = format!("connected: {}", connection.version());
+        let line = format!(
+            "connected: {}{}",
+            connection.version(),
+            connection.process()
+        );
         connection.log.write(Level::Info, &line);
     }
     Ok(connection)
@@ -344,6 +348,17 @@ impl Connection {
                 version.major, version.minor, version.micro, version.package
             ),
             None => "QEMU of unknown version".to_owned(),
+        }
+    }
+
+    /// Whose socket it is: on one path another VM may listen by now.
+    fn process(&self) -> String {
+        let Some(peer) = self.transport.peer() else {
+            return String::new();
+        };
+        match peer::process(peer.pid) {
+            Some(process) => format!(", process {} ({})", peer.pid, process.name),
+            None => format!(", process {}", peer.pid),
         }
     }
 }

@@ -26,7 +26,8 @@ pub const QMP_SHUTDOWN_ALREADY_DOWN: i32 = 3;
 /// CPUs run. status: gets the state's name as the VM sent it ("running", "paused", "shutdown", …;
 /// newer QEMU adds some), to be freed with qmp_string_free. error: gets the error; may be NULL.
 ///
-/// Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members.
+/// Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members, or
+/// if the state is no text that a C string can hold: one with \u0000 or half a surrogate pair.
 /// Any thread. Since 0.1.
 ///
 /// # Safety

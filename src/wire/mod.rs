@@ -15,5 +15,5 @@ pub use command::{Arguments, BadArguments, BadCommand, Band, check_name, encode}
 pub use framing::{Fault, Frame, Framer, Limits, MAX_DEPTH, Member, Object, OutOfMemory, Refusal};
 pub use message::{ErrorBody, EventView, Id, Message, Version};
 pub use redact::redact;
-pub use string::{cut, readable};
+pub use string::{cut, decode, readable};
 pub use tokens::members;
