@@ -10,7 +10,7 @@ use super::support::client::Client;
 use super::support::hostile::Hostile;
 
 #[test]
-fn bad_arguments_never_reach_the_vm() {
+fn f86_f93_f95_bad_arguments_never_reach_the_vm() {
     let mock = Mock::start_temporary().unwrap();
     let client = Client::connect(mock.path().to_str().unwrap(), LONG).unwrap();
     let before = (mock.bytes_received(), mock.commands_received());
@@ -74,7 +74,7 @@ fn bad_arguments_never_reach_the_vm() {
 }
 
 #[test]
-fn arguments_are_sent_compact_and_unchanged() {
+fn f94_f96_arguments_are_sent_compact_and_unchanged() {
     let server = Hostile::negotiated(|peer| {
         let mut text = Vec::new();
         while !text.ends_with(b"}") || serde_json::from_slice::<serde_json::Value>(&text).is_err() {

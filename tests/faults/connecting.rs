@@ -44,13 +44,13 @@ fn gives_up_or_waits_as_asked(path: &Path, reason: i32) {
 }
 
 #[test]
-fn a_socket_that_comes_late_is_waited_for() {
+fn f1_a_socket_that_comes_late_is_waited_for() {
     let folder = Folder::new();
     gives_up_or_waits_as_asked(&folder.join("qmp"), QMP_ERR_NOT_FOUND);
 }
 
 #[test]
-fn a_socket_left_behind_is_refused_or_waited_for_as_asked() {
+fn f5_a_socket_left_behind_is_refused_or_waited_for_as_asked() {
     let folder = Folder::new();
     let path = folder.join("qmp");
     drop(UnixListener::bind(&path).unwrap());
@@ -58,7 +58,7 @@ fn a_socket_left_behind_is_refused_or_waited_for_as_asked() {
 }
 
 #[test]
-fn waiting_does_not_help_where_no_socket_can_come() {
+fn f2_waiting_does_not_help_where_no_socket_can_come() {
     let folder = Folder::new();
     std::fs::write(folder.join("file"), "").unwrap();
     let address = folder.join("file").to_str().unwrap().to_owned();
@@ -71,7 +71,7 @@ fn waiting_does_not_help_where_no_socket_can_come() {
 }
 
 #[test]
-fn a_monitor_that_stands_still_at_its_start_is_kicked_once() {
+fn f11_a_monitor_that_stands_still_at_its_start_is_kicked_once() {
     let folder = Folder::new();
     let path = folder.join("qmp");
     let listener = UnixListener::bind(&path).unwrap();

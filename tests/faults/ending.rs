@@ -24,7 +24,7 @@ fn is_over(client: &Client) {
 }
 
 #[test]
-fn an_end_inside_a_message_drops_that_message_alone() {
+fn f28_an_end_inside_a_message_drops_that_message_alone() {
     let server = Hostile::negotiated(|peer| {
         let command = peer.command();
         peer.send(format!(
@@ -40,7 +40,7 @@ fn an_end_inside_a_message_drops_that_message_alone() {
 }
 
 #[test]
-fn an_end_without_a_reply_is_told_to_everybody_who_waits() {
+fn f29_an_end_without_a_reply_is_told_to_everybody_who_waits() {
     const CALLERS: usize = 4;
     let server = Hostile::negotiated(|peer| {
         for _ in 0..CALLERS {
@@ -86,7 +86,7 @@ fn an_end_while_nobody_calls_is_found_by_the_next_who_does() {
 }
 
 #[test]
-fn an_end_without_shutdown_says_that_the_cause_is_unknown() {
+fn f75_an_end_without_shutdown_says_that_the_cause_is_unknown() {
     let server = Hostile::negotiated(|_| {});
     let client = connect(&server);
     let notice = client.poll_event(-1).unwrap_err();
@@ -97,7 +97,7 @@ fn an_end_without_shutdown_says_that_the_cause_is_unknown() {
 
 /// A socket closed with bytes unread resets the connection; what it had sent is still there.
 #[test]
-fn a_reset_does_not_cost_what_was_sent_before_it() {
+fn f30_f31_a_reset_does_not_cost_what_was_sent_before_it() {
     for _ in 0..20 {
         let server = Hostile::negotiated(|peer| {
             peer.chunk = 1;
@@ -126,7 +126,7 @@ fn a_reset_does_not_cost_what_was_sent_before_it() {
 }
 
 #[test]
-fn a_peer_that_ends_its_writing_has_ended() {
+fn f32_a_peer_that_ends_its_writing_has_ended() {
     let server = Hostile::negotiated(|peer| {
         peer.command();
         peer.half_close(Shutdown::Write);
@@ -139,7 +139,7 @@ fn a_peer_that_ends_its_writing_has_ended() {
 }
 
 #[test]
-fn a_peer_that_ends_its_reading_may_still_answer() {
+fn f33_a_peer_that_ends_its_reading_may_still_answer() {
     let (done, client_is_done) = std::sync::mpsc::channel();
     let server = Hostile::negotiated(move |peer| {
         let command = peer.command();

@@ -54,7 +54,7 @@ fn accepted(script: impl FnOnce(&mut Peer) + Send + 'static) -> Accepted {
 }
 
 #[test]
-fn json_that_is_no_greeting_is_refused_at_once() {
+fn f17_json_that_is_no_greeting_is_refused_at_once() {
     for message in [
         "{\"return\": {}}",
         "{\"hello\": \"world\"}",
@@ -76,7 +76,7 @@ fn json_that_is_no_greeting_is_refused_at_once() {
 }
 
 #[test]
-fn a_greeting_behind_something_else_is_too_late() {
+fn f17_a_greeting_behind_something_else_is_too_late() {
     let failure = refused(|peer| {
         peer.send(format!("{{\"return\": {{}}}}\r\n{GREETING}\r\n"));
         peer.wait_for_end();
@@ -85,7 +85,7 @@ fn a_greeting_behind_something_else_is_too_late() {
 }
 
 #[test]
-fn a_greeting_without_version_or_with_odd_capabilities_is_accepted() {
+fn f18_f19_a_greeting_without_version_or_with_odd_capabilities_is_accepted() {
     let greetings = [
         r#"{"QMP": {}}"#,
         r#"{"QMP": {"version": null, "capabilities": "oob"}}"#,
@@ -101,7 +101,7 @@ fn a_greeting_without_version_or_with_odd_capabilities_is_accepted() {
 }
 
 #[test]
-fn a_greeting_may_come_byte_by_byte_pretty_printed_and_without_a_newline() {
+fn f20_f22_f23_a_greeting_may_come_byte_by_byte_pretty_printed_and_without_a_newline() {
     accepted(|peer| {
         for byte in GREETING.as_bytes() {
             peer.send([*byte]);
@@ -124,7 +124,7 @@ fn a_greeting_may_come_byte_by_byte_pretty_printed_and_without_a_newline() {
 }
 
 #[test]
-fn a_huge_greeting_is_refused_before_it_is_kept() {
+fn f21_a_huge_greeting_is_refused_before_it_is_kept() {
     let server = Hostile::start(|peer| {
         peer.send("{\"QMP\": {\"version\": \"");
         let sent = peer.send_until_refused(&[b'x'; 65536], 32 << 20);
@@ -137,7 +137,7 @@ fn a_huge_greeting_is_refused_before_it_is_kept() {
 }
 
 #[test]
-fn events_during_the_handshake_are_kept_in_order() {
+fn f24_events_during_the_handshake_are_kept_in_order() {
     let client = accepted(|peer| {
         peer.send("{\"event\": \"EARLY\"}\r\n");
         peer.send(GREETING);
@@ -159,7 +159,7 @@ fn events_during_the_handshake_are_kept_in_order() {
 }
 
 #[test]
-fn a_second_greeting_is_no_reply() {
+fn f25_a_second_greeting_is_no_reply() {
     let client = accepted(|peer| {
         peer.send(format!("{GREETING}{GREETING}"));
         peer.accept_capabilities();
@@ -183,7 +183,7 @@ fn the_handshake_takes_only_its_own_reply() {
 }
 
 #[test]
-fn an_end_during_the_handshake_says_so() {
+fn f12_f26_an_end_during_the_handshake_says_so() {
     let endings: [fn(&mut Peer); 4] = [
         |_| {},
         |peer| peer.send(&GREETING[..40]),
@@ -205,7 +205,7 @@ fn an_end_during_the_handshake_says_so() {
 }
 
 #[test]
-fn a_refused_negotiation_keeps_its_reason() {
+fn f27_a_refused_negotiation_keeps_its_reason() {
     let failure = refused(|peer| {
         peer.send(GREETING);
         let command = peer.command();
@@ -221,7 +221,7 @@ fn a_refused_negotiation_keeps_its_reason() {
 }
 
 #[test]
-fn a_negotiation_without_an_answer_ends_at_the_deadline() {
+fn f27_a_negotiation_without_an_answer_ends_at_the_deadline() {
     let failure = refused_within(1500, |peer| {
         peer.send(GREETING);
         peer.command();
@@ -231,7 +231,7 @@ fn a_negotiation_without_an_answer_ends_at_the_deadline() {
 }
 
 #[test]
-fn a_trickling_greeting_does_not_move_the_deadline() {
+fn f36_a_trickling_greeting_does_not_move_the_deadline() {
     let started = Instant::now();
     let failure = refused_within(1000, |peer| {
         for byte in GREETING.as_bytes().iter().cycle() {

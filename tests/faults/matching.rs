@@ -25,7 +25,7 @@ fn ignored(stray: &'static str) {
 }
 
 #[test]
-fn unknown_ids_complete_nothing() {
+fn f41_unknown_ids_complete_nothing() {
     ignored("{\"return\": 0, \"id\": 999999}");
     ignored("{\"return\": 0, \"id\": 0}");
     ignored("{\"id\": 999999, \"error\": {\"class\": \"GenericError\", \"desc\": \"foreign\"}}");
@@ -33,7 +33,7 @@ fn unknown_ids_complete_nothing() {
 }
 
 #[test]
-fn ids_of_another_type_complete_nothing() {
+fn f45_ids_of_another_type_complete_nothing() {
     for id in [
         "\"ID\"",
         "ID.0",
@@ -55,12 +55,12 @@ fn ids_of_another_type_complete_nothing() {
 }
 
 #[test]
-fn a_success_without_an_id_completes_nothing() {
+fn f43_a_success_without_an_id_completes_nothing() {
     ignored("{\"return\": 0}");
 }
 
 #[test]
-fn a_second_reply_completes_nothing() {
+fn f42_a_second_reply_completes_nothing() {
     let server = Hostile::negotiated(|peer| {
         let first = peer.command();
         peer.succeed(&first, "1");
@@ -76,7 +76,7 @@ fn a_second_reply_completes_nothing() {
 }
 
 #[test]
-fn an_error_without_an_id_fails_the_only_call() {
+fn f44_an_error_without_an_id_fails_the_only_call() {
     let failure =
         call_answered_by(r#"{"error": {"class": "GenericError", "desc": "JSON parse error"}}"#)
             .unwrap_err();
@@ -88,7 +88,7 @@ fn an_error_without_an_id_fails_the_only_call() {
 }
 
 #[test]
-fn further_errors_without_an_id_fail_nothing() {
+fn f44_further_errors_without_an_id_fail_nothing() {
     let server = Hostile::negotiated(|peer| {
         let anonymous = r#"{"error": {"class": "GenericError", "desc": "JSON parse error"}}"#;
         peer.command();
@@ -103,7 +103,7 @@ fn further_errors_without_an_id_fail_nothing() {
 }
 
 #[test]
-fn an_error_without_an_id_fails_nobody_when_it_could_be_either() {
+fn f44_an_error_without_an_id_fails_nobody_when_it_could_be_either() {
     let server = Hostile::negotiated(|peer| {
         let commands = [peer.command(), peer.command()];
         peer.send(r#"{"error": {"class": "GenericError", "desc": "JSON parse error"}}"#);
@@ -121,7 +121,7 @@ fn an_error_without_an_id_fails_nobody_when_it_could_be_either() {
 }
 
 #[test]
-fn replies_come_in_any_order() {
+fn f46_replies_come_in_any_order() {
     const CALLS: usize = 16;
     let server = Hostile::negotiated(|peer| {
         let commands: Vec<Command> = (0..CALLS).map(|_| peer.command()).collect();
@@ -145,7 +145,7 @@ fn replies_come_in_any_order() {
 }
 
 #[test]
-fn a_late_reply_is_dropped_and_no_id_comes_twice() {
+fn f47_a_late_reply_is_dropped_and_no_id_comes_twice() {
     const ROUNDS: usize = 10;
     let server = Hostile::negotiated(|peer| {
         let mut ids = HashSet::new();
@@ -169,7 +169,7 @@ fn a_late_reply_is_dropped_and_no_id_comes_twice() {
 }
 
 #[test]
-fn many_threads_share_a_connection_without_a_mix_up() {
+fn f100_many_threads_share_a_connection_without_a_mix_up() {
     let server = Hostile::negotiated(|peer| {
         while let Some(command) = peer.next_command() {
             peer.send("{\"event\": \"NOISE\"}");

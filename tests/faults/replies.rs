@@ -24,7 +24,7 @@ fn spoils_only_its_call(reply: &'static [u8]) {
 }
 
 #[test]
-fn any_json_is_passed_on_as_it_came() {
+fn f51_f66_f67_any_json_is_passed_on_as_it_came() {
     let digits = "1234567890".repeat(40);
     let values = [
         "{}",
@@ -48,7 +48,7 @@ fn any_json_is_passed_on_as_it_came() {
 }
 
 #[test]
-fn members_come_in_any_order_and_unknown_ones_are_ignored() {
+fn f55_members_come_in_any_order_and_unknown_ones_are_ignored() {
     let replies = [
         r#"{"id": ID, "return": 7}"#,
         r#"{"news": {"return": 8, "id": 0}, "return": 7, "warnings": ["error"], "id": ID, "more": null}"#,
@@ -60,7 +60,7 @@ fn members_come_in_any_order_and_unknown_ones_are_ignored() {
 }
 
 #[test]
-fn of_a_member_given_twice_the_last_one_counts() {
+fn f54_of_a_member_given_twice_the_last_one_counts() {
     assert_eq!(
         call_answered_by(r#"{"return": 1, "id": 0, "return": 2, "id": ID}"#).as_deref(),
         Ok("2")
@@ -68,7 +68,7 @@ fn of_a_member_given_twice_the_last_one_counts() {
 }
 
 #[test]
-fn messages_need_no_lines() {
+fn f53_f56_f69_messages_need_no_lines() {
     let replies = [
         "{\"event\": \"A\"}{\"return\": 7, \"id\": ID}{\"event\": \"B\"}",
         "\r\n\r\n \t {\"return\": 7, \"id\": ID}",
@@ -104,7 +104,7 @@ fn a_reply_may_come_byte_by_byte() {
 }
 
 #[test]
-fn an_error_of_any_shape_is_the_commands_error() {
+fn f50_f67_an_error_of_any_shape_is_the_commands_error() {
     let cases = [
         (
             r#"{"class": "DeviceNotFound", "desc": "no such device"}"#,
@@ -148,7 +148,7 @@ fn an_error_of_any_shape_is_the_commands_error() {
 }
 
 #[test]
-fn a_reply_that_contradicts_itself_spoils_only_its_call() {
+fn f49_a_reply_that_contradicts_itself_spoils_only_its_call() {
     spoils_only_its_call(
         br#"{"return": {}, "error": {"class": "GenericError", "desc": "x"}, "id": ID}"#,
     );
@@ -156,7 +156,7 @@ fn a_reply_that_contradicts_itself_spoils_only_its_call() {
 }
 
 #[test]
-fn a_reply_that_is_no_json_spoils_only_its_call() {
+fn f52_f65_f68_a_reply_that_is_no_json_spoils_only_its_call() {
     let replies: &[&[u8]] = &[
         br#"{"return": inf, "id": ID}"#,
         br#"{"return": {"a": [-nan]}, "id": ID}"#,
@@ -175,7 +175,7 @@ fn a_reply_that_is_no_json_spoils_only_its_call() {
 }
 
 #[test]
-fn garbage_between_messages_ends_the_connection() {
+fn f57_f68_garbage_between_messages_ends_the_connection() {
     for garbage in ["nonsense", "}", "{\"event\": \"A\"}\0", "tru ", ","] {
         let server = Hostile::negotiated(move |peer| {
             peer.command();

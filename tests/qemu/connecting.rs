@@ -16,7 +16,7 @@ const WAITING: Options = Options {
 };
 
 #[test]
-fn connecting_the_moment_the_socket_appears_succeeds() {
+fn f11_connecting_the_moment_the_socket_appears_succeeds() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -37,7 +37,7 @@ fn connecting_the_moment_the_socket_appears_succeeds() {
 }
 
 #[test]
-fn waiting_covers_the_whole_start() {
+fn f1_waiting_covers_the_whole_start() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -49,7 +49,7 @@ fn waiting_covers_the_whole_start() {
 }
 
 #[test]
-fn a_qemu_that_dies_while_starting_is_told_from_one_that_is_missing() {
+fn f12_a_qemu_that_dies_while_starting_is_told_from_one_that_is_missing() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -74,7 +74,7 @@ fn a_qemu_that_dies_while_starting_is_told_from_one_that_is_missing() {
 }
 
 #[test]
-fn a_full_backlog_ends_at_the_deadline() {
+fn f8_a_full_backlog_ends_at_the_deadline() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -124,7 +124,7 @@ fn a_client_in_the_queue_is_served_when_the_first_leaves() {
 }
 
 #[test]
-fn a_stopped_qemu_is_named() {
+fn f10_a_stopped_qemu_is_named() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -147,7 +147,7 @@ fn a_stopped_qemu_is_named() {
 }
 
 #[test]
-fn a_restart_on_the_same_socket_is_another_connection() {
+fn f13_a_restart_on_the_same_socket_is_another_connection() {
     if missing("qemu-system-x86_64") {
         return;
     }

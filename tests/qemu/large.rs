@@ -16,7 +16,7 @@ fn parse(reply: &str) -> Value {
 }
 
 #[test]
-fn pretty_printing_changes_nothing() {
+fn f22_pretty_printing_changes_nothing() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -62,7 +62,7 @@ fn the_whole_schema_comes_as_qemu_says_it() {
 }
 
 #[test]
-fn a_memory_dump_of_megabytes_comes_whole() {
+fn f61_a_memory_dump_of_megabytes_comes_whole() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -82,7 +82,7 @@ fn a_memory_dump_of_megabytes_comes_whole() {
 }
 
 #[test]
-fn a_reply_over_the_limit_leaves_the_connection_usable() {
+fn f62_a_reply_over_the_limit_leaves_the_connection_usable() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -103,7 +103,7 @@ fn a_reply_over_the_limit_leaves_the_connection_usable() {
 
 /// QEMU reads its monitor byte by byte: only the caller's deadline may end such a command.
 #[test]
-fn a_megabyte_of_arguments_arrives() {
+fn f35_a_megabyte_of_arguments_arrives() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -124,7 +124,7 @@ fn a_megabyte_of_arguments_arrives() {
 }
 
 #[test]
-fn the_human_monitors_errors_are_its_text() {
+fn f58_the_human_monitors_errors_are_its_text() {
     if missing("qemu-system-x86_64") {
         return;
     }

@@ -30,7 +30,7 @@ fn quit_succeeds_a_hundred_times() {
 }
 
 #[test]
-fn events_come_before_the_reply_of_the_command_that_caused_them() {
+fn f70_events_come_before_the_reply_of_the_command_that_caused_them() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -68,7 +68,7 @@ fn a_refused_command_has_qemus_words() {
 }
 
 #[test]
-fn a_signal_that_ends_qemu_is_told() {
+fn f75_a_signal_that_ends_qemu_is_told() {
     if missing("qemu-system-x86_64") {
         return;
     }

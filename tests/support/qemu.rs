@@ -3,8 +3,9 @@
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 
 use super::Folder;
 use super::client::{Client, Failure, Options};
@@ -50,6 +51,30 @@ impl Qemu {
             "qemu-system-x86_64",
             &[MACHINE, &["-qmp", &socket], arguments].concat(),
         )
+    }
+
+    /// As `start`, with a guest of tests/guest that listens to its power button.
+    pub fn start_guest(temper: &str, arguments: &[&str]) -> Qemu {
+        let image = format!(
+            "file={},format=raw,if=ide,snapshot=on",
+            guest(temper).display()
+        );
+        let folder = Folder::new();
+        let socket = format!("unix:{},server=on,wait=off", folder.join("qmp").display());
+        let armed = format!("file:{}", folder.join("armed").display());
+        let machine = ["-drive", &image, "-serial", &armed, "-qmp", &socket];
+        Qemu::spawn(
+            folder,
+            "qemu-system-x86_64",
+            &[MACHINE, &machine, arguments].concat(),
+        )
+    }
+
+    /// The guest has begun to listen to its button.
+    pub fn wait_until_armed(&self) {
+        super::wait_until("the guest's button", || {
+            std::fs::read(self.folder.join("armed")).is_ok_and(|said| said.contains(&b'A'))
+        });
     }
 
     /// As `start`, with `mode` among the monitor's settings, "pretty=on" for instance.
@@ -128,12 +153,22 @@ impl Qemu {
         Client::connect_with(&self.address(), options, super::LONG)
     }
 
+    /// Stands still from here on, until SIGCONT.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        super::wait_until("QEMU to stand still", || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('T')
+        });
+    }
+
     pub fn signal(&self, signal: i32) {
         let status = unsafe { libc::kill(self.child.id() as i32, signal) };
         assert_eq!(status, 0, "{}", std::io::Error::last_os_error());
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
@@ -143,4 +178,23 @@ impl Drop for Qemu {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The disk of a guest, built when it is first asked for.
+fn guest(temper: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
+    // The tests stand in TARGET/PROFILE/deps.
+    let program = std::env::current_exe().unwrap();
+    let folder = program.ancestors().nth(3).unwrap().join("guest");
+    BUILT.call_once(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
+        let out = format!("OUT={}", folder.display());
+        let status = Command::new("make")
+            .arg("-sC")
+            .arg(source)
+            .arg(out)
+            .status();
+        assert!(status.unwrap().success(), "the guests cannot be built");
+    });
+    folder.join(format!("{temper}.img"))
 }
