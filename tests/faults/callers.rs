@@ -83,8 +83,7 @@ fn f94_f96_arguments_are_sent_compact_and_unchanged() {
             text.push(byte[0]);
         }
         let sent = String::from_utf8(text).unwrap();
-        let arguments =
-            r#"{"text":"a  b\u0000\n","number":1.50e+2,"list":[1,{}],"big":18446744073709551616}"#;
+        let arguments = r#"{"id":99,"execute":"quit","text":"a  b\u0000\n","number":1.50e+2,"list":[1,{}],"big":18446744073709551616}"#;
         assert_eq!(
             sent,
             format!("{{\"execute\":\"echo\",\"arguments\":{arguments},\"id\":1}}")
@@ -92,7 +91,7 @@ fn f94_f96_arguments_are_sent_compact_and_unchanged() {
         peer.send("{\"return\": 1, \"id\": 1}");
         peer.wait_for_end();
     });
-    let spread = "\r\n{ \"text\" : \"a  b\\u0000\\n\",\n\t\"number\": 1.50e+2, \"list\": [ 1, { } ],\
+    let spread = "\r\n{ \"id\": 99, \"execute\": \"quit\",\"text\" : \"a  b\\u0000\\n\",\n\t\"number\": 1.50e+2, \"list\": [ 1, { } ],\
                   \"big\":18446744073709551616 }\n";
     assert_eq!(
         connect(&server)

@@ -7,6 +7,7 @@ use std::thread;
 use qmp::ffi::*;
 
 use super::connect;
+use super::support::LONG;
 use super::support::client::Client;
 use super::support::hostile::Hostile;
 
@@ -155,6 +156,23 @@ fn f33_a_peer_that_ends_its_reading_may_still_answer() {
     assert_eq!(client.event().as_deref(), Ok("BEFORE"));
     done.send(()).unwrap();
     is_over(&client);
+}
+
+/// The rest of the command cannot be sent any more, and its reply counts all the same.
+#[test]
+fn f33_a_reply_delivered_before_the_reading_ended_wins() {
+    let big = format!("{{\"text\": \"{}\"}}", "x".repeat(2 << 20));
+    for _ in 0..20 {
+        let server = Hostile::negotiated(|peer| {
+            peer.read_piece(1);
+            peer.send("{\"return\": 1, \"id\": 1}");
+            peer.half_close(Shutdown::Read);
+        });
+        let client = connect(&server);
+        let reply = client.execute("first", Some(&big), LONG);
+        assert_eq!(reply.as_deref(), Ok("1"));
+        is_over(&client);
+    }
 }
 
 #[test]

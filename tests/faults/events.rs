@@ -207,3 +207,32 @@ fn f73_an_event_with_an_id_is_no_reply() {
     let reply = "{\"event\": \"A\", \"id\": ID}{\"event\": \"B\", \"return\": 1, \"id\": ID}{\"return\": 2, \"id\": ID}";
     assert_eq!(call_answered_by(reply).as_deref(), Ok("2"));
 }
+
+/// One reset may be told several times, and a device's end once for its insides and once for itself.
+#[test]
+fn f76_events_that_repeat_are_all_delivered() {
+    let deleted = [
+        r#"{"path": "/machine/peripheral/r/virtio-backend"}"#,
+        r#"{"device": "r", "path": "/machine/peripheral/r"}"#,
+    ];
+    let server = Hostile::negotiated(move |peer| {
+        peer.send(r#"{"event": "RESET", "data": {"guest": true}}"#.repeat(4));
+        for data in deleted {
+            peer.send(format!(
+                "{{\"event\": \"DEVICE_DELETED\", \"data\": {data}}}"
+            ));
+        }
+        peer.send("{\"event\": \"RTC_CHANGE\"}".repeat(10_000));
+        peer.answer("1");
+    });
+    let client = connect_with_capacity(&server, 8);
+    assert_eq!(client.call("first").as_deref(), Ok("1"));
+    let kept = drain(&client);
+    assert!(kept[..4].iter().all(|event| event.name == "RESET"));
+    let data: Vec<_> = kept[4..6]
+        .iter()
+        .map(|event| event.data.as_deref())
+        .collect();
+    assert_eq!(data, deleted.map(Some));
+    assert!(kept[..6].iter().all(|event| event.lost == 0));
+}

@@ -196,3 +196,30 @@ fn f63_endless_blanks_end_the_connection() {
         QMP_ERR_DISCONNECTED
     );
 }
+
+/// However deep a message is, the caller's stack does not matter.
+#[test]
+fn f60_a_million_levels_on_a_stack_of_64_kib() {
+    for closing in ["]", ""] {
+        let server = Hostile::negotiated(move |peer| {
+            let command = peer.command();
+            peer.send(format!("{{\"id\": {}, \"return\": ", command.id));
+            peer.send_until_refused(&[b'['; 1000], 1_000_000);
+            if !closing.is_empty() {
+                peer.send(closing.repeat(1_000_000) + "}");
+                peer.answer("2");
+            }
+            peer.wait_for_end();
+        });
+        let client = connect(&server);
+        let call = move || {
+            let failure = client.call("first").unwrap_err();
+            assert_eq!(failure.status, QMP_ERR_TOO_LARGE, "{failure:?}");
+            if !closing.is_empty() {
+                assert_eq!(client.call("second").as_deref(), Ok("2"));
+            }
+        };
+        let small = thread::Builder::new().stack_size(64 << 10);
+        small.spawn(call).unwrap().join().unwrap();
+    }
+}

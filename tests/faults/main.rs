@@ -6,10 +6,12 @@ mod support;
 
 mod callers;
 mod connecting;
+mod descriptors;
 mod ending;
 mod events;
 mod handshake;
 mod json;
+mod logging;
 mod matching;
 mod replies;
 mod sending;

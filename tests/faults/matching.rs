@@ -2,12 +2,14 @@
 //! Which reply belongs to which call: by id alone, whatever else comes.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::thread;
 
 use qmp::ffi::*;
 
-use super::support::LONG;
+use super::support::client::{Cancel, Client, Log, Options};
 use super::support::hostile::{Command, Hostile};
+use super::support::{LONG, wait_until};
 use super::{call_answered_by, connect, with_id};
 
 /// Whatever comes before its own reply, the call gets its own reply, and so does the next one.
@@ -191,4 +193,49 @@ fn f100_many_threads_share_a_connection_without_a_mix_up() {
     });
     drop(client);
     server.finish();
+}
+
+#[test]
+fn f47_the_late_reply_of_a_cancelled_call_is_dropped() {
+    let cancel = Arc::new(Cancel::new());
+    let token = cancel.clone();
+    let server = Hostile::negotiated(move |peer| {
+        let given_up = peer.command();
+        token.trigger();
+        let next = peer.command();
+        peer.succeed(&given_up, "\"late\"");
+        peer.succeed(&next, "\"in time\"");
+        assert!(next.id > given_up.id);
+    });
+    let client = connect(&server);
+    let failure = client
+        .execute_until("slow", None, LONG, Some(&cancel))
+        .unwrap_err();
+    assert_eq!(failure.kind(), (QMP_ERR_CANCELLED, true), "{failure:?}");
+    assert_eq!(client.call("quick").as_deref(), Ok("\"in time\""));
+}
+
+#[test]
+fn f41_f43_f44_f45_f47_what_is_dropped_is_logged() {
+    let server = Hostile::negotiated(|peer| {
+        let given_up = peer.command();
+        let next = peer.command();
+        peer.send(r#"{"return": 0, "id": 999999}{"return": 0, "id": "1"}"#);
+        peer.send(r#"{"return": 0}{"error": {"class": "GenericError", "desc": "whose?"}}"#);
+        peer.succeed(&given_up, "0");
+        peer.succeed(&next, "1");
+    });
+    let (log, address) = (Log::default(), server.address());
+    let client =
+        Client::connect_logged(&address, Options::default(), LONG, Some(log.logger())).unwrap();
+    client.execute("slow", None, 100).unwrap_err();
+    assert_eq!(client.call("quick").as_deref(), Ok("1"));
+    wait_until("all to be logged", || {
+        let dropped = |why| {
+            log.lines(QMP_LOG_WARN, &format!("dropped a reply: {why}"))
+                .len()
+        };
+        // Two commands were under way, so the error may be either's.
+        (dropped("Foreign"), dropped("Anonymous"), dropped("Late")) == (2, 2, 1)
+    });
 }

@@ -3,6 +3,8 @@
 
 use qmp::ffi::*;
 
+use super::support::LONG;
+use super::support::client::{Client, Log, Options};
 use super::support::hostile::Hostile;
 use super::{call_answered_by, connect, with_id};
 
@@ -24,7 +26,7 @@ fn spoils_only_its_call(reply: &'static [u8]) {
 }
 
 #[test]
-fn f51_f66_f67_any_json_is_passed_on_as_it_came() {
+fn f51_f54_f66_f67_any_json_is_passed_on_as_it_came() {
     let digits = "1234567890".repeat(40);
     let values = [
         "{}",
@@ -104,7 +106,7 @@ fn a_reply_may_come_byte_by_byte() {
 }
 
 #[test]
-fn f50_f67_an_error_of_any_shape_is_the_commands_error() {
+fn f50_f66_f67_an_error_of_any_shape_is_the_commands_error() {
     let cases = [
         (
             r#"{"class": "DeviceNotFound", "desc": "no such device"}"#,
@@ -120,6 +122,11 @@ fn f50_f67_an_error_of_any_shape_is_the_commands_error() {
         (r#"{"class": 5, "desc": "odd class"}"#, "", "odd class"),
         (r#""a string""#, "", "a string"),
         (r#"[1]"#, "", "[1]"),
+        (
+            r#"{"class": "\ud800", "desc": "\udc00"}"#,
+            r#""\ud800""#,
+            r#""\udc00""#,
+        ),
         (
             r#"{"class": "GenericError", "desc": "admin\u0000x"}"#,
             "GenericError",
@@ -197,4 +204,48 @@ fn f57_f68_garbage_between_messages_ends_the_connection() {
             "{garbage}"
         );
     }
+}
+
+/// Every text that the library hands out is checked to be UTF-8 on its way here.
+#[test]
+fn f65_nothing_that_is_no_utf8_reaches_the_caller() {
+    let server = Hostile::negotiated(|peer| {
+        let command = peer.command();
+        peer.send(
+            b"{\"event\": \"A\xff\"}{\"event\": \"B\", \"data\": \"\xc3\x28\"}{\"event\": \"C\"}",
+        );
+        let error = b"{\"id\": ID, \"error\": {\"class\": \"\xed\xa0\x80\", \"desc\": \"\xff\"}}";
+        peer.send(with_id(error, command.id));
+        peer.answer("2");
+        peer.command();
+        peer.send(b"\xfe\xfd\xc3");
+        peer.wait_for_end();
+    });
+    let (log, address) = (Log::default(), server.address());
+    let client =
+        Client::connect_logged(&address, Options::default(), LONG, Some(log.logger())).unwrap();
+    assert_eq!(client.call("first").unwrap_err().status, QMP_ERR_PROTOCOL);
+    assert_eq!(client.event().as_deref(), Ok("C"));
+    assert_eq!(client.call("second").as_deref(), Ok("2"));
+    let garbage = client.call("third").unwrap_err();
+    assert_eq!(garbage.status, QMP_ERR_PROTOCOL);
+    assert!(garbage.message.contains(r"\xfe\xfd\xc3"), "{garbage:?}");
+    assert_eq!(log.lines(QMP_LOG_WARN, "NotUtf8").len(), 2);
+}
+
+#[test]
+fn f66_f67_a_name_that_c_could_not_hold_is_an_error_or_dropped() {
+    let server = Hostile::negotiated(|peer| {
+        peer.send(r#"{"event": "A\u0000B"}{"event": "\ud800"}{"event": "C"}"#);
+        for state in [r"admin\u0000x", r"\udc00", "running"] {
+            peer.answer(&format!("{{\"running\": true, \"status\": \"{state}\"}}"));
+        }
+    });
+    let client = connect(&server);
+    assert_eq!(client.event().as_deref(), Ok("C"));
+    for _ in 0..2 {
+        let failure = client.query_status().unwrap_err();
+        assert_eq!(failure.status, QMP_ERR_PROTOCOL, "{failure:?}");
+    }
+    assert_eq!(client.query_status(), Ok((true, "running".to_owned())));
 }

@@ -115,16 +115,37 @@ fn f79_without_force_a_deaf_guest_is_only_pressed() {
     );
 }
 
+/// Neither pressed nor resumed; forced, it is told to quit.
 #[test]
-fn f82_a_paused_guest_is_neither_pressed_nor_resumed() {
-    let vm = Vm::start("paused", succeed);
-    let client = vm.connect();
-    assert_eq!(
-        client.shutdown(50, 300, false).unwrap_err().status,
-        QMP_ERR_TIMEOUT
-    );
-    drop(client);
-    assert_eq!(vm.commands(), [""; 0]);
+fn f82_a_guest_that_does_not_run_is_left_as_it_is() {
+    for status in ["paused", "prelaunch", "suspended", "inmigrate"] {
+        let vm = Vm::start(status, |peer, command| {
+            peer.succeed(command, "{}");
+            command.name != "quit"
+        });
+        let client = vm.connect();
+        let failure = client.shutdown(50, 300, false).unwrap_err();
+        assert_eq!(failure.status, QMP_ERR_TIMEOUT);
+        assert!(failure.message.contains(status), "{}", failure.message);
+        assert_eq!(client.shutdown(50, 300, true), Ok(QMP_SHUTDOWN_FORCED));
+        drop(client);
+        assert_eq!(vm.commands(), ["quit"]);
+    }
+}
+
+/// It cannot react, so its grace time, which would be longer than the test, is not waited for.
+#[test]
+fn f82_a_guest_that_cannot_react_is_not_waited_for() {
+    for status in ["guest-panicked", "internal-error"] {
+        let vm = Vm::start(status, |peer, command| {
+            peer.succeed(command, "{}");
+            command.name != "quit"
+        });
+        let client = vm.connect();
+        assert_eq!(client.shutdown(50, -1, true), Ok(QMP_SHUTDOWN_FORCED));
+        drop(client);
+        assert_eq!(vm.commands(), ["quit"]);
+    }
 }
 
 #[test]
