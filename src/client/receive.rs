@@ -115,14 +115,15 @@ impl Connection {
             Frame::Broken { id, reason } => {
                 let mut state = self.state.lock();
                 let id = id.map_or(Id::Absent, Id::Ours);
-                let matched = state.session.pending.reply(id);
-                if matches!(matched, Err(Unmatched::Anonymous)) {
-                    state.session.ignored.broken_messages += 1;
-                    after
-                        .notes
-                        .add(Level::Warn, || format!("dropped a message: {reason:?}"));
+                match state.session.pending.reply(id) {
+                    Err(Unmatched::Anonymous) => {
+                        state.session.ignored.broken_messages += 1;
+                        after
+                            .notes
+                            .add(Level::Warn, || format!("dropped a message: {reason:?}"));
+                    }
+                    matched => state.settle_reply(matched, Err(Failure::Broken(reason)), after),
                 }
-                state.settle_reply(matched, Err(Failure::Broken(reason)), after);
                 self.before_greeting(&mut state, || End::no_message("a broken message"), after);
             }
             // The caller of this function deals with it.

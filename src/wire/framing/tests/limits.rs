@@ -208,3 +208,24 @@ fn f64_many_members_and_many_messages_take_linear_time() {
         "{half:?} for half of it, {full:?} for all"
     );
 }
+
+/// Closed or not, and however far beyond the limits.
+#[test]
+fn f60_f63_what_is_skipped_takes_linear_time() {
+    for (open, close) in [("[", "]"), ("[", ""), ("{\"a\":", ""), ("\"x\",", "")] {
+        let time = |count: usize| {
+            let text = format!("{{\"a\": [{}{}", open.repeat(count), close.repeat(count));
+            shortest(|| {
+                let mut framer = framer(1000);
+                let pieces = text.as_bytes().chunks(4096);
+                let found: usize = pieces.map(|piece| feed(&mut framer, piece).len()).sum();
+                assert_eq!(found, 1);
+            })
+        };
+        let (half, full) = (time(500_000), time(1_000_000));
+        assert!(
+            full <= half * 4,
+            "{open}: {half:?} for half of it, {full:?} for all"
+        );
+    }
+}
