@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Large replies, large commands and pretty printing, as QEMU makes them.
 
+use std::time::{Duration, Instant};
+
 use qmp::ffi::*;
 use serde_json::Value;
 
@@ -121,6 +123,35 @@ fn f35_a_megabyte_of_arguments_arrives() {
     assert!(failure.description.contains("xxxx") && failure.description.len() > 1_000_000);
     assert!(!failure.message.is_empty());
     assert_eq!(client.query_status(), Ok((true, "running".to_owned())));
+}
+
+#[test]
+fn f35_the_deadline_ends_a_command_that_goes_slowly() {
+    if missing("qemu-system-x86_64") {
+        return;
+    }
+    let qemu = Qemu::start(&[]);
+    let client = qemu.connect().unwrap();
+    let arguments = format!(
+        "{{\"path\": \"/{}\", \"property\": \"type\"}}",
+        "x".repeat(8_000_000)
+    );
+    let started = Instant::now();
+    let failure = client
+        .execute("qom-get", Some(&arguments), 1000)
+        .unwrap_err();
+    assert_eq!(failure.kind(), (QMP_ERR_TIMEOUT, false), "{failure:.200?}");
+    assert!(started.elapsed() < Duration::from_millis(LONG as u64 / 2));
+    // Its rest would have been the next command's beginning.
+    assert_eq!(
+        client.query_status().unwrap_err().status,
+        QMP_ERR_DISCONNECTED
+    );
+    drop(client);
+    assert_eq!(
+        qemu.connect().unwrap().query_status(),
+        Ok((true, "running".to_owned()))
+    );
 }
 
 #[test]

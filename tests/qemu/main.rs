@@ -5,8 +5,10 @@
 mod support;
 
 mod connecting;
+mod dying;
 mod large;
 mod lifecycle;
+mod shutdown;
 mod siblings;
 mod stopped;
 mod threads;

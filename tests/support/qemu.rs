@@ -2,6 +2,8 @@
 //! Real QEMU processes, killed when their test ends.
 
 use std::io::Write;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -103,15 +105,15 @@ impl Qemu {
     }
 
     /// Another machine on the same socket, after this one has ended.
-    pub fn restart(mut self) -> Qemu {
+    pub fn restart(&mut self) {
         self.kill();
         let folder = std::mem::replace(&mut self.folder, Folder::new());
         let socket = format!("unix:{},server=on,wait=off", folder.join("qmp").display());
-        Qemu::spawn(
+        *self = Qemu::spawn(
             folder,
             "qemu-system-x86_64",
             &[MACHINE, &["-qmp", &socket]].concat(),
-        )
+        );
     }
 
     fn spawn(folder: Folder, program: &str, arguments: &[&str]) -> Qemu {
@@ -151,6 +153,15 @@ impl Qemu {
             ..options
         };
         Client::connect_with(&self.address(), options, super::LONG)
+    }
+
+    /// A client over a given descriptor, and a copy of that.
+    pub fn connect_given(&self) -> (Client, UnixStream) {
+        drop(self.connect().unwrap()); // it listens
+        let stream = UnixStream::connect(self.socket()).unwrap();
+        let copy = stream.try_clone().unwrap();
+        let address = format!("fd:{}", stream.into_raw_fd());
+        (Client::connect(&address, super::LONG).unwrap(), copy)
     }
 
     /// Stands still from here on, until SIGCONT.
@@ -197,4 +208,12 @@ fn guest(temper: &str) -> PathBuf {
         assert!(status.unwrap().success(), "the guests cannot be built");
     });
     folder.join(format!("{temper}.img"))
+}
+
+/// Whether something that was sent waits to be received.
+pub fn has_unread(stream: &UnixStream) -> bool {
+    let mut unread = 0;
+    let status = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut unread) };
+    assert_eq!(status, 0, "{}", std::io::Error::last_os_error());
+    unread > 0
 }

@@ -222,7 +222,7 @@ fn f60_f63_what_is_skipped_takes_linear_time() {
                 assert_eq!(found, 1);
             })
         };
-        let (half, full) = (time(500_000), time(1_000_000));
+        let (half, full) = (time(200_000), time(400_000));
         assert!(
             full <= half * 4,
             "{open}: {half:?} for half of it, {full:?} for all"
