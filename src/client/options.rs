@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::path::PathBuf;
+
 use super::log::Logger;
 
 /// Settings of a connection, copied when it is made.
@@ -9,6 +11,8 @@ pub struct Options {
     pub event_capacity: usize,
     pub wait_for_socket: bool,
     pub logger: Option<Logger>,
+    /// Where the session is recorded to.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -19,6 +23,7 @@ impl Default for Options {
             event_capacity: 4096,
             wait_for_socket: false,
             logger: None,
+            record: None,
         }
     }
 }

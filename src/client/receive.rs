@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
-use super::failure::{End, Failure};
+use super::failure::{End, Failure, over};
 use super::log::Level;
 use super::turns::Aftermath;
 use crate::session::events::Event;
@@ -16,6 +16,7 @@ use crate::sys::text::Text;
 use crate::wire::framing::{Fault, Frame, Framer, Object};
 use crate::wire::message::{EventView, Id, Message};
 use crate::wire::redact::redact;
+use crate::wire::transcript::Entry;
 
 impl Connection {
     /// Reads once and hands out all that is complete. True: there may be more to read at once.
@@ -51,6 +52,10 @@ impl Connection {
         }
         while let Some(frame) = framer.next() {
             if let Frame::Garbage(bytes) = frame {
+                if !bytes.is_empty() {
+                    let shown = || Entry::Garbage(bytes.escape_ascii().to_string().into());
+                    self.record(&mut after.notes, shown);
+                }
                 let end = self.end_by_garbage(bytes);
                 self.finish_now(end, after);
                 return false;
@@ -68,7 +73,7 @@ impl Connection {
             .notes
             .add(Level::Debug, || format!("the connection ends: {end:?}"));
         let mut state = self.state.lock();
-        self.finish(&mut state, end, &mut after.wakes);
+        self.finish(&mut state, end, after);
     }
 
     fn end_by_garbage(&self, bytes: &[u8]) -> End {
@@ -86,25 +91,25 @@ impl Connection {
                 after
                     .notes
                     .add(Level::Trace, || format!("received {}", redact(object.text)));
+                self.record(&mut after.notes, || Entry::Received(object.text));
                 return self.message(&object, after);
             }
             Frame::Other => {
+                let what = "JSON that is no object";
+                self.record(&mut after.notes, || Entry::Skipped(what.into()));
                 let mut state = self.state.lock();
                 state.session.ignored.non_messages += 1;
-                self.before_greeting(
-                    &mut state,
-                    || End::no_message("JSON that is no object"),
-                    after,
-                );
+                self.before_greeting(&mut state, || End::no_message(what), after);
             }
             Frame::Refused { refusal, is_event } => {
                 after
                     .notes
                     .add(Level::Warn, || format!("skipping a message: {refusal:?}"));
+                self.record(&mut after.notes, || Entry::Skipped(over(refusal).into()));
                 let mut state = self.state.lock();
                 if state.session.greeting.is_none() {
                     let end = End::GreetingTooLarge(refusal);
-                    self.finish(&mut state, end, &mut after.wakes);
+                    self.finish(&mut state, end, after);
                 } else if !is_event {
                     if let Some(id) = state.session.pending.give_up_only_one() {
                         let failure = Failure::Broken(Fault::Refused(refusal));
@@ -113,6 +118,9 @@ impl Connection {
                 }
             }
             Frame::Broken { id, reason } => {
+                if let Some(what) = broken(reason) {
+                    self.record(&mut after.notes, || Entry::Skipped(what.into()));
+                }
                 let mut state = self.state.lock();
                 let id = id.map_or(Id::Absent, Id::Ours);
                 match state.session.pending.reply(id) {
@@ -227,7 +235,7 @@ impl Connection {
     ) -> bool {
         let too_early = state.session.greeting.is_none();
         if too_early {
-            self.finish(state, end(), &mut after.wakes);
+            self.finish(state, end(), after);
         }
         too_early
     }
@@ -257,5 +265,14 @@ impl State {
     fn complete(&mut self, id: u64, outcome: Outcome, after: &mut Aftermath<'_>) {
         self.done.push((id, outcome));
         after.wakes |= self.asleep(mark_of(id));
+    }
+}
+
+/// What a message is that cannot be passed on. None: that was told when it was refused.
+fn broken(reason: Fault) -> Option<&'static str> {
+    match reason {
+        Fault::Refused(_) => None,
+        Fault::NotJson => Some("a message that is no JSON"),
+        Fault::NotUtf8 => Some("a message that is no UTF-8"),
     }
 }

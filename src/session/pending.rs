@@ -36,6 +36,11 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The whole command.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
