@@ -777,14 +777,17 @@ qmp_status qmp_mock_set_name(qmp_mock *mock, const char *name, qmp_error **error
  *
  * run_state: one of QEMU's: "running", "paused", "prelaunch", "preconfig", "inmigrate",
  * "postmigrate", "finish-migrate", "restore-vm", "save-vm", "shutdown", "suspended", "watchdog",
- * "guest-panicked", "internal-error", "io-error", "debug". error: gets the error; may be NULL.
+ * "guest-panicked", "internal-error", "io-error", "debug". As in QEMU, query-status calls "preconfig"
+ * "prelaunch". error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
  * Since 0.1.
  *
  * The caller's part: run_state is a NUL-terminated string or NULL; error may be written, or is NULL.
  */
-qmp_status qmp_mock_set_run_state(qmp_mock *mock, const char *run_state, qmp_error **error);
+qmp_status qmp_mock_set_run_state(qmp_mock *mock,
+                                  const char *run_state,
+                                  qmp_error **error);
 
 /**
  * Sets what the guest does when the power button is pressed.

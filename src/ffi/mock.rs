@@ -210,7 +210,8 @@ pub unsafe extern "C" fn qmp_mock_set_name(
 ///
 /// run_state: one of QEMU's: "running", "paused", "prelaunch", "preconfig", "inmigrate",
 /// "postmigrate", "finish-migrate", "restore-vm", "save-vm", "shutdown", "suspended", "watchdog",
-/// "guest-panicked", "internal-error", "io-error", "debug". error: gets the error; may be NULL.
+/// "guest-panicked", "internal-error", "io-error", "debug". As in QEMU, query-status calls "preconfig"
+/// "prelaunch". error: gets the error; may be NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
 /// Since 0.1.

@@ -162,7 +162,10 @@ impl Machine {
             }),
             "query-status" => Outcome::value(format!(
                 "{{\"status\": {}, \"singlestep\": false, \"running\": {}}}",
-                quote(&self.state),
+                quote(match self.state.as_str() {
+                    "preconfig" => "prelaunch", // so QEMU calls it too
+                    state => state,
+                }),
                 self.is_running()
             )),
             "query-commands" => Outcome::value(list(

@@ -299,7 +299,7 @@ impl State {
             self.emit_from(link, event);
         }
         if let Some(time) = outcome.later {
-            self.guest_obeys = Some(now + time.min(LONGEST));
+            self.guest_obeys.get_or_insert(now + time.min(LONGEST)); // further presses change nothing
         }
         if outcome.ends {
             self.end();

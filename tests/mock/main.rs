@@ -9,7 +9,12 @@ use qmp::ffi::QMP_SHUTDOWN_GUEST;
 use qmp::mock::Mock;
 use serde_json::{Value, json};
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod faults;
+mod script;
+
 use support::client::Client;
 use support::qemu::{Qemu, missing};
 use support::{LONG, wait_until};
