@@ -283,7 +283,8 @@ void qmp_options_free(qmp_options *options);
  *
  * A larger reply fails its call with QMP_ERR_TOO_LARGE as soon as the limit is passed, if it is
  * the only call under way, or else when the reply's id was seen; the rest of the message is
- * skipped and the connection stays usable. The greeting may have 1 MiB at most, whatever this
+ * skipped and the connection stays usable, unless that does not end: more than 16 times the limit,
+ * and more than 1 GiB, end the connection. The greeting may have 1 MiB at most, whatever this
  * limit is.
  *
  * bytes: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
@@ -565,7 +566,7 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
 
 /* ---- The VM's state, and shutting it down ---- */
 
-/** How a shutdown went: the guest went down by itself. */
+/** How a shutdown went: the guest went down by itself, be it by a reset or a panic under -no-reboot. */
 #define QMP_SHUTDOWN_GUEST 1
 
 /** How a shutdown went: the VM was ended from the host's side, by this call or by somebody else. */

@@ -94,7 +94,8 @@ pub extern "C" fn qmp_options_free(options: *mut qmp_options) {
 ///
 /// A larger reply fails its call with QMP_ERR_TOO_LARGE as soon as the limit is passed, if it is
 /// the only call under way, or else when the reply's id was seen; the rest of the message is
-/// skipped and the connection stays usable. The greeting may have 1 MiB at most, whatever this
+/// skipped and the connection stays usable, unless that does not end: more than 16 times the limit,
+/// and more than 1 GiB, end the connection. The greeting may have 1 MiB at most, whatever this
 /// limit is.
 ///
 /// bytes: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;

@@ -13,7 +13,7 @@ use super::status::qmp_status;
 use crate::client::{RunState, ShutdownPlan, Wait};
 use crate::error::Result;
 
-/// How a shutdown went: the guest went down by itself.
+/// How a shutdown went: the guest went down by itself, be it by a reset or a panic under -no-reboot.
 pub const QMP_SHUTDOWN_GUEST: i32 = 1;
 /// How a shutdown went: the VM was ended from the host's side, by this call or by somebody else.
 pub const QMP_SHUTDOWN_FORCED: i32 = 2;
