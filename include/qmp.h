@@ -463,7 +463,8 @@ qmp_status qmp_greeting_json(qmp_client *client, char **greeting_json, qmp_error
  * QMP_ERR_TOO_LARGE: the reply is over the limit, the connection stays usable; QMP_ERR_PROTOCOL:
  * the reply is not JSON, or the peer lost its way; with each of these outcome_unknown tells
  * whether the command may have been executed; QMP_ERR_INVALID_ARGUMENT: nothing was sent;
- * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE: memory is short, and where it was too
+ * short to receive the reply at all the connection has ended. Any thread. Since 0.1.
  *
  * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
  * or are NULL.
