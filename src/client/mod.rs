@@ -15,6 +15,7 @@ mod receive;
 mod resolve;
 mod shutdown;
 mod status;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::log::Logger;
+use crate::session::dialect::{self, Dialect};
 
 /// Settings of a connection, copied when it is made.
 #[derive(Clone)]
@@ -8,6 +9,7 @@ pub struct Options {
     pub max_message_bytes: usize,
     pub event_capacity: usize,
     pub wait_for_socket: bool,
+    pub dialect: &'static Dialect,
     pub logger: Option<Logger>,
 }
 
@@ -18,6 +20,7 @@ impl Default for Options {
             max_message_bytes: 64 * 1024 * 1024,
             event_capacity: 4096,
             wait_for_socket: false,
+            dialect: &dialect::QMP,
             logger: None,
         }
     }

@@ -17,6 +17,7 @@ pub struct RunState {
 
 impl Connection {
     pub fn query_status(&self, wait: &Wait<'_>) -> Result<RunState> {
+        self.needs_monitor("query-status")?;
         let reply = self.execute("query-status", None, wait)?;
         let [running, status] = members(reply.as_str(), ["running", "status"]);
         let status = status.filter(|raw| raw.starts_with('"')).map(readable);
@@ -38,6 +39,7 @@ impl Connection {
 
     /// The whole greeting as the VM sent it.
     pub fn greeting(&self) -> Result<String> {
+        self.needs_monitor("the greeting")?;
         let state = self.state.lock();
         if state.closed {
             return Err(self.closed("the greeting"));
@@ -46,5 +48,20 @@ impl Connection {
         greeting
             .map(|greeting| greeting.json.to_string())
             .ok_or_else(|| Error::new(Status::Unsupported, "this VM did not greet"))
+    }
+
+    /// For what only a VM can tell or do.
+    pub(super) fn needs_monitor(&self, what: &str) -> Result<()> {
+        if self.dialect.is_monitor() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::Unsupported,
+            format!(
+                "{what}: {} is {}'s connection, which knows nothing of the VM: use a client of the \
+                 VM's monitor",
+                self.address, self.dialect.peer
+            ),
+        ))
     }
 }

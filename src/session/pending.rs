@@ -58,6 +58,16 @@ pub enum Unmatched {
     Anonymous,
 }
 
+impl Unmatched {
+    /// A reply with this id, which nobody waits for.
+    pub fn of(id: Id) -> Unmatched {
+        match id {
+            Id::Absent => Unmatched::Anonymous,
+            _ => Unmatched::Foreign,
+        }
+    }
+}
+
 /// What giving up on a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abandoned {
@@ -171,10 +181,7 @@ impl<W> Pending<W> {
     /// Who waits for the reply that carries this id.
     pub fn reply(&mut self, id: Id) -> Result<W, Unmatched> {
         let Id::Ours(id) = id else {
-            return Err(match id {
-                Id::Absent => Unmatched::Anonymous,
-                _ => Unmatched::Foreign,
-            });
+            return Err(Unmatched::of(id));
         };
         match self.position(id) {
             // A reply to what was not sent is a guess.
