@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -231,8 +231,9 @@ fn stopped(address: &Address, stop: Stop, wait: &Wait<'_>, last: Option<&io::Err
     }
 }
 
+/// The process belongs to it: a forked child goes on with its parent's random numbers.
 pub(super) fn fresh_handshake_id() -> u64 {
-    handshake_id(RandomState::new().build_hasher().finish())
+    handshake_id(RandomState::new().hash_one(std::process::id()))
 }
 
 impl Connection {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest agent's dialect: a silent start, a sync, and commands that are never answered.
 
+use std::hash::RandomState;
 use std::ptr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -329,4 +330,29 @@ fn unknown_dialects_are_refused() {
     qmp_options_free(options);
     let status = qmp_options_set_dialect(options, QMP_DIALECT_QMP);
     assert_eq!(status, QMP_ERR_INVALID_HANDLE);
+}
+
+/// A reply to the parent's sync must not pass for the answer to its child's.
+#[test]
+fn a_forked_child_has_other_numbers_than_its_parent() {
+    let (numbers, numbers_came) = mpsc::channel();
+    let servers = [numbers.clone(), numbers].map(|numbers| {
+        Hostile::start(move |peer| {
+            let sync = peer.sync();
+            numbers.send(sync.id).unwrap();
+            peer.answer_sync(&sync);
+            peer.wait_for_end();
+        })
+    });
+    let _ = RandomState::new(); // a thread's random numbers begin with its first
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let connected = Client::connect_agent(&servers[0].address(), LONG);
+        unsafe { libc::_exit(i32::from(connected.is_err())) };
+    }
+    drop(connect(&servers[1]));
+    let mut status = -1;
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    assert_eq!(status, 0);
+    assert_ne!(numbers_came.recv().unwrap(), numbers_came.recv().unwrap());
 }
