@@ -361,6 +361,43 @@ qmp_status qmp_options_set_log(qmp_options *options,
                                void *user_data,
                                void (*destroy)(void *user_data));
 
+/**
+ * Sets a file to which the session of a client made with these settings is recorded: to see what
+ * was said, or to replay it without the VM. Default NULL: none.
+ *
+ * path: bytes; NULL for none. The file is made by qmp_connect once the socket is open, for its owner
+ * alone (mode 0600); one that is there is emptied and keeps its mode. Each client needs a file of
+ * its own. A file that cannot be opened fails qmp_connect: QMP_ERR_NOT_FOUND, QMP_ERR_PERMISSION,
+ * QMP_ERR_RESOURCE or QMP_ERR_IO, and the message names the path. One that cannot be written later
+ * (the disk is full) ends the recording with a line of the log at QMP_LOG_WARN, and no call fails.
+ *
+ * The transcript is JSON Lines, one object a line, in the order of the wire, so a command stands
+ * before its reply; a line is written before the call returns that it concerns:
+ *
+ *   {"transcript": 1, "library": "0.1.0"}   the first line: the version of this format
+ *   {"ms": 12, "received": {…}}             a message of the VM, the greeting included
+ *   {"ms": 13, "sent": {…}}                 a command, once it has left whole
+ *   {"ms": 14, "garbage": "…"}              what came and is no JSON: its beginning, escaped
+ *   {"ms": 14, "skipped": "…"}              a message that was not kept, too large perhaps: why
+ *   {"ms": 14, "ended": "…"}                the last line: why the connection ended
+ *
+ * ms: milliseconds since connecting. Messages are whole, without blanks between tokens. Passwords,
+ * secrets and keys are replaced by "<redacted>", as in the log; everything else that was said stands
+ * there.
+ *
+ * The environment variable QMP_RECORD, if it is not empty, names a directory: clients without a
+ * path of their own record to the file qmp-PID-N.jsonl there, N counting the clients of the process
+ * from 1. It is read by qmp_connect, and ignored where the process has more rights than its user
+ * (setuid).
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: options is NULL or path is empty;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: path is a NUL-terminated string or NULL.
+ */
+qmp_status qmp_options_set_record(qmp_options *options,
+                                  const char *path);
+
 /* ---- Connecting and closing ---- */
 
 /**
@@ -637,6 +674,468 @@ qmp_status qmp_shutdown(qmp_client *client,
                         qmp_cancel *cancel,
                         int32_t *result,
                         qmp_error **error);
+
+/* ---- A mock VM, for tests without QEMU: starting it, and what it is ---- */
+
+/** For times and the like: always, without end. */
+#define QMP_ALWAYS (-1)
+
+/** What the mock's guest does when the power button is pressed: it powers off. The default. */
+#define QMP_GUEST_HONOURS 0
+
+/** What the mock's guest does when the power button is pressed: nothing. */
+#define QMP_GUEST_IGNORES 1
+
+/** What the mock's guest does when the power button is pressed: it powers off at the n-th press. */
+#define QMP_GUEST_HONOURS_PRESS 2
+
+/**
+ * What the mock's guest does when the power button is pressed: it powers off after so many
+ * milliseconds.
+ */
+#define QMP_GUEST_HONOURS_LATE 3
+
+/** What the mock's guest does when the power button is pressed: it reboots. */
+#define QMP_GUEST_REBOOTS 4
+
+/** What the mock's guest does when the power button is pressed: it panics. */
+#define QMP_GUEST_PANICS 5
+
+/**
+ * A handle to a mock: a small VM that speaks QMP on a socket and has no machine behind it. Any
+ * thread. Since 0.1.
+ *
+ * Without further words it behaves as QEMU 7.2 does: it greets, wants its capabilities negotiated,
+ * knows query-status, query-version, query-name, query-commands, query-qmp-schema, query-yank,
+ * stop, cont, system_reset, system_wakeup, system_powerdown and quit, sends the events that QEMU
+ * sends and in its order, and answers anything else with CommandNotFound. One thread serves all
+ * mocks of a process; a mock costs a few descriptors and KiB, so thousands can be had.
+ *
+ * This part of the library is for tests. A distribution may leave it out (cargo's feature "mock"):
+ * then the library has none of the functions qmp_mock_*.
+ */
+typedef struct qmp_mock qmp_mock;
+
+/**
+ * Starts a mock, and listens for clients.
+ *
+ * address: as in qmp_connect, "/PATH" or "unix:PATH" where nothing is yet, "abstract:NAME", or
+ * "tcp:127.0.0.1:PORT" and "tcp:[::1]:PORT", port 0 being any free one; NULL for a fresh path
+ * among the temporary files. mock: gets a handle, to be stopped with qmp_mock_stop. error: gets
+ * the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_BUSY: the path or port is in use; QMP_ERR_NOT_FOUND: its directory is
+ * not there; QMP_ERR_PERMISSION; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_RESOURCE; QMP_ERR_IO. Any
+ * thread. Since 0.1.
+ *
+ * The caller's part: address is a NUL-terminated string or NULL; mock and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_start(const char *address, qmp_mock **mock, qmp_error **error);
+
+/**
+ * Stops a mock and frees its handle. Its connections end without a farewell, as if QEMU were
+ * killed, and the file of its socket is removed.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED: the
+ * parent's mock goes on untouched. Any thread. Since 0.1.
+ */
+qmp_status qmp_mock_stop(qmp_mock *mock);
+
+/**
+ * Gives the address that clients connect to.
+ *
+ * address: gets a string for qmp_connect, to be freed with qmp_string_free. error: gets the error;
+ * may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED;
+ * QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_mock_address(qmp_mock *mock, char **address, qmp_error **error);
+
+/**
+ * Sets what the mock says its version is, in the greeting and to query-version. Default 7.2.22 and
+ * "libqmp mock".
+ *
+ * package: may be NULL for none. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: package is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_version(qmp_mock *mock,
+                                uint32_t major,
+                                uint32_t minor,
+                                uint32_t micro,
+                                const char *package,
+                                qmp_error **error);
+
+/**
+ * Sets the capabilities of the greeting, which are those that a client may enable. Default
+ * ["oob"].
+ *
+ * capabilities_json: a JSON array. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: capabilities_json is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_capabilities(qmp_mock *mock,
+                                     const char *capabilities_json,
+                                     qmp_error **error);
+
+/**
+ * Sets the answer to query-name. Default none.
+ *
+ * name: may be NULL for none. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: name is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_name(qmp_mock *mock, const char *name, qmp_error **error);
+
+/**
+ * Sets the mock's run state, without any event. Default "running".
+ *
+ * run_state: one of QEMU's: "running", "paused", "prelaunch", "preconfig", "inmigrate",
+ * "postmigrate", "finish-migrate", "restore-vm", "save-vm", "shutdown", "suspended", "watchdog",
+ * "guest-panicked", "internal-error", "io-error", "debug". As in QEMU, query-status calls "preconfig"
+ * "prelaunch". error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: run_state is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_run_state(qmp_mock *mock,
+                                  const char *run_state,
+                                  qmp_error **error);
+
+/**
+ * Sets what the guest does when the power button is pressed.
+ *
+ * behaviour: QMP_GUEST_HONOURS, which is the default, or another. amount: the number of the press
+ * for QMP_GUEST_HONOURS_PRESS, milliseconds for QMP_GUEST_HONOURS_LATE, else without meaning.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_guest(qmp_mock *mock,
+                              int32_t behaviour,
+                              uint64_t amount,
+                              qmp_error **error);
+
+/**
+ * Sets whether the mock stays when its guest has gone down, as QEMU does with -no-shutdown: then
+ * it sends SHUTDOWN and STOP, and its run state is "shutdown". Default false: the mock ends.
+ *
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_no_shutdown(qmp_mock *mock, bool no_shutdown, qmp_error **error);
+
+/**
+ * Sets how many clients are served at once. Default 1, as with QEMU's sockets: the next can connect
+ * and hears nothing until the first has left. All clients are of the one VM, and each that has
+ * negotiated hears all events.
+ *
+ * clients: at least 1. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_clients(qmp_mock *mock, uint32_t clients, qmp_error **error);
+
+/* ---- A mock's script: what it answers, when, and which faults it has ---- */
+
+/**
+ * Answers a command with a value, in place of what the mock would do: nothing happens to its state
+ * and no event is sent. The command's name then stands in query-commands too.
+ *
+ * The oldest answer that is not used up counts; when none is left, the mock's own behaviour does.
+ *
+ * command: a name, or the beginning of names with "*" at its end; "*" is every command but the
+ * negotiation ("qmp_capabilities"). value_json: what "return" is to be, any JSON value. times: for
+ * so many commands, or QMP_ALWAYS. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_reply(qmp_mock *mock,
+                          const char *command,
+                          const char *value_json,
+                          int32_t times,
+                          qmp_error **error);
+
+/**
+ * Answers a command with an error, in place of what the mock would do.
+ *
+ * command, times: as in qmp_mock_reply. error_class: "GenericError", "DeviceNotFound", … or any
+ * other. description: the error's text. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_reply_error(qmp_mock *mock,
+                                const char *command,
+                                const char *error_class,
+                                const char *description,
+                                int32_t times,
+                                qmp_error **error);
+
+/**
+ * Sends an event right before or after the reply to a command, beside the mock's own.
+ *
+ * command: as in qmp_mock_reply, or "greeting". before: before the reply, else after it. event: its
+ * name. data_json: its data, a JSON object; may be NULL for none. times: as in qmp_mock_reply.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_reply_event(qmp_mock *mock,
+                                const char *command,
+                                bool before,
+                                const char *event,
+                                const char *data_json,
+                                int32_t times,
+                                qmp_error **error);
+
+/**
+ * Lets a command take its time. As with QEMU, the commands behind it wait, events do not, and when
+ * its client leaves meanwhile, the reply goes to whoever is connected then.
+ *
+ * command, times: as in qmp_mock_reply, or "greeting". delay_ms: milliseconds, or QMP_FOREVER: it
+ * is never executed. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: command is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_delay(qmp_mock *mock,
+                          const char *command,
+                          int64_t delay_ms,
+                          int32_t times,
+                          qmp_error **error);
+
+/**
+ * Puts a fault into what the mock sends. Of several the oldest that is not used up counts.
+ *
+ * place: "greeting", for a connection from its beginning; "event", for an event; or a command as in
+ * qmp_mock_reply, for its reply. "qmp_capabilities" is the negotiation. fault: its name. amount: how
+ * much, or 0 for the usual; the table gives the usual amounts in parentheses. times: as in
+ * qmp_mock_reply. error: gets the error; may be NULL.
+ *
+ * How it is sent: bytewise; slow-loris (100 ms after each byte); pretty; no-newline; blank-lines
+ * (3); bom; ff, a byte 0xFF before it; twice (2 times); event-first (1 event); cut (half), then the
+ * end. What is before it: garbage; array; scalar. What is there instead: http; hmp; tls; not-qmp;
+ * silent; close; reset. What is in it: huge (100000000 bytes); endless-string; endless-blanks; deep
+ * (1000); bottomless (1000000, not closed); many-keys (200000); big-number (400 digits); not-json;
+ * bad-utf8; raw-surrogate; raw-nul; lone-surrogate; escaped-nul; unknown-members; duplicate-keys.
+ * What follows it: close-after; reset-after; half-close; half-close-reading; stop-reading;
+ * slow-reading (200000 bytes/s); flood (events without end).
+ * A greeting: no-version; odd-capabilities. A reply: reordered (2 are kept and sent last first);
+ * unknown-id; text-id; no-id; stray-first, a reply with an unknown id before it; error-without-id (1
+ * instead); both, return and error; neither; unknown-class; no-class; error-as-string. An event:
+ * no-timestamp; odd-timestamp; no-data; odd-name; event-with-id (1).
+ * Over a unix socket a peer reads a reset only where it has sent something that was not read: reset
+ * leaves the command unread.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also where there is no such fault at that place;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_fault(qmp_mock *mock,
+                          const char *place,
+                          const char *fault,
+                          uint64_t amount,
+                          int32_t times,
+                          qmp_error **error);
+
+/**
+ * Gives all faults, for a test that tries every one.
+ *
+ * faults_json: gets a JSON array of {"fault": name, "places": ["greeting", "reply", "event"], as far
+ * as they apply, "amount": the usual one, "what": in words}, to be freed with qmp_string_free.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: faults_json and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_faults_json(char **faults_json,
+                                qmp_error **error);
+
+/**
+ * Forgets the whole script: answers, events, delays and faults that were not used yet.
+ *
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_clear(qmp_mock *mock, qmp_error **error);
+
+/**
+ * Sends an event now, to every client that has negotiated. Nobody else ever hears of it, as with
+ * QEMU.
+ *
+ * event: its name. data_json: its data, a JSON object; may be NULL for none. error: gets the error;
+ * may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_emit(qmp_mock *mock,
+                         const char *event,
+                         const char *data_json,
+                         qmp_error **error);
+
+/**
+ * Sends a text as it is, to every client that has negotiated: for faults that have no name.
+ *
+ * text: nothing is added to it, no newline either. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: text is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_send(qmp_mock *mock, const char *text, qmp_error **error);
+
+/**
+ * Ends the connections of the moment once all that was to be sent is sent. The mock goes on and can
+ * be connected to again.
+ *
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_disconnect(qmp_mock *mock, qmp_error **error);
+
+/* ---- What a mock received, and sessions played back ---- */
+
+/**
+ * Gives the commands that the mock has received, from all clients and in their order, without the
+ * negotiations.
+ *
+ * commands_json: gets a JSON array of {"execute": …, "arguments": …}, to be freed with
+ * qmp_string_free. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED;
+ * QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_mock_received_json(qmp_mock *mock, char **commands_json, qmp_error **error);
+
+/**
+ * Gives how often the mock has received a command.
+ *
+ * command: its name. count: gets the number. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: command is a NUL-terminated string or NULL; count and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_count(qmp_mock *mock, const char *command, uint64_t *count, qmp_error **error);
+
+/**
+ * Gives how many bytes clients have sent, negotiations included: to show that a call sent nothing.
+ *
+ * bytes: gets the number. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: bytes and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_bytes_received(qmp_mock *mock, uint64_t *bytes, qmp_error **error);
+
+/**
+ * Waits until the mock has received some commands, in this order and nothing between them. The
+ * first call counts from the mock's start, each further one from where the last that succeeded
+ * ended. What comes behind them is left to the next call.
+ *
+ * commands_json: a JSON array. An element is a command's name, or {"execute": name, "arguments":
+ * {…}}, where the command may have further arguments. [] holds if nothing more has come. timeout_ms:
+ * how long to wait, or QMP_FOREVER. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_PROTOCOL: another command came, and the message says which; QMP_ERR_TIMEOUT:
+ * not all have come, and the message says which is missing; QMP_ERR_INVALID_ARGUMENT;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: commands_json is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_expect(qmp_mock *mock,
+                           const char *commands_json,
+                           int64_t timeout_ms,
+                           qmp_error **error);
+
+/**
+ * Plays a recorded session back, from the next connection on: the same greeting, and to the same
+ * requests the same replies and events, in place of anything else that the mock would say. When the
+ * recording ends, so does the mock, if the recorded connection did. Each new connection begins at the
+ * recording's beginning.
+ *
+ * A request is the same if its command is and its arguments say the same; ids are translated, and
+ * where the recording has "<redacted>" any value is the same. A request that differs is answered with
+ * a GenericError that shows the difference, and so is every one after it.
+ *
+ * path: a transcript, as qmp_options_set_record writes it. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_NOT_FOUND; QMP_ERR_PERMISSION; QMP_ERR_IO; QMP_ERR_PROTOCOL: it is no
+ * transcript, and the message says which line; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: path is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_replay(qmp_mock *mock,
+                           const char *path,
+                           qmp_error **error);
+
+/**
+ * Waits until every request of the recording that is played back has come.
+ *
+ * timeout_ms: how long, or QMP_FOREVER. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_PROTOCOL: a request differed, and the message shows how; QMP_ERR_TIMEOUT:
+ * some have not come, and the message shows the next; QMP_ERR_INVALID_ARGUMENT: also if nothing is
+ * played back; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_check_replay(qmp_mock *mock, int64_t timeout_ms, qmp_error **error);
 
 #ifdef __cplusplus
 }

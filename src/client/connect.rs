@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::connection::{Connection, EVENTS, State, mark_of};
 use super::log::Level;
 use super::options::Options;
+use super::record::Recorder;
 use super::resolve::{self, Unresolved};
 use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
@@ -52,7 +53,8 @@ pub(super) fn shake_hands(
     wait: &Wait<'_>,
 ) -> Result<Arc<Connection>> {
     let given = matches!(target, Target::Descriptor(_));
-    let connection = Connection::new(socket, given, before, address, options);
+    let recorder = Recorder::begin(options)?;
+    let connection = Connection::new(socket, given, before, address, options, recorder);
     match options.dialect.opening {
         Opening::Greeting { negotiation } => {
             connection.greet(wait)?;

@@ -12,8 +12,10 @@ use std::sync::{Arc, MutexGuard};
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
 use super::lock::Lock;
-use super::log::Log;
+use super::log::{Log, Notes};
 use super::options::Options;
+use super::record::{CLOSED, Recorder};
+use super::turns::Aftermath;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::session::dialect::{Dialect, Opening};
@@ -27,6 +29,7 @@ use crate::sys::futex::SleepWord;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
 use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
+use crate::wire::transcript::Entry;
 
 /// A low limit for messages does not make the queue of events forget.
 const LEAST_EVENT_BYTES: usize = 4 << 20;
@@ -40,6 +43,7 @@ pub struct Connection {
     pub(super) address: String,
     pub(super) log: Log,
     pub(super) dialect: &'static Dialect,
+    pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
     /// The socket was given: others may have copies of it and change its mode.
     pub(super) shared: bool,
@@ -103,6 +107,7 @@ impl Connection {
         before: Before,
         address: String,
         options: &Options,
+        recorder: Option<Recorder>,
     ) -> Arc<Connection> {
         let (bytes, restarts) = match options.dialect.opening {
             Opening::Greeting { .. } => (options.max_message_bytes.min(MAX_GREETING_BYTES), false),
@@ -124,6 +129,7 @@ impl Connection {
             transport: Box::new(socket),
             log: Log::new(options.logger.clone(), address.clone()),
             dialect: options.dialect,
+            recorder,
             address,
             max_message_bytes: options.max_message_bytes,
             shared,
@@ -170,13 +176,16 @@ impl Connection {
     }
 
     /// Ends the connection for good: whoever waits is told, what was received stays readable.
-    pub(super) fn finish(&self, state: &mut State, end: End, wakes: &mut u32) {
+    pub(super) fn finish(&self, state: &mut State, end: End, after: &mut Aftermath<'_>) {
         if state.end.is_some() {
             return;
         }
         let farewell_counts = end.is_the_peers();
+        if self.recorder.is_some() && !state.closed {
+            after.ended = Some(end.words());
+        }
         state.end = Some(end);
-        self.settle(state, wakes, |fate| match fate {
+        self.settle(state, &mut after.wakes, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
             other => Some(Failure::Ended(other)),
@@ -198,8 +207,13 @@ impl Connection {
             self.let_go(&mut state);
         }
         state.idle.registration = None;
+        let end = state.end.as_ref().filter(|_| self.recorder.is_some());
+        let ended = end.map_or(CLOSED.into(), |end| end.words().into());
         drop(state);
         self.word.wake(wakes);
+        let mut notes = Notes::new(&self.log);
+        self.record(&mut notes, || Entry::Ended(ended));
+        notes.write();
     }
 
     /// Ends the socket, which wakes the threads that wait in it, and the I/O thread's interest.

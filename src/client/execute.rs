@@ -61,6 +61,7 @@ impl Connection {
         state.session.pending.submit(id, bytes, id, farewell);
         drop(self.flush(state, &mut after));
         after.wake();
+        after.notes.write();
         Ok(id)
     }
 
@@ -97,10 +98,11 @@ impl Connection {
         }
         let abandoned = state.session.pending.abandon(id);
         if abandoned == Some(Abandoned::Torn) {
-            self.finish(&mut state, End::Torn, &mut after.wakes);
+            self.finish(&mut state, End::Torn, &mut after);
         }
         drop(state);
         after.wake();
+        after.notes.write();
         let error = self.stopped(name, stop, abandoned, wait);
         if error.status == Status::Timeout {
             self.log.write(Level::Info, &error.message);

@@ -96,7 +96,7 @@ impl End {
         }
     }
 
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             End::Eof { mid_message: false } => "the VM ended the connection".to_owned(),
             End::Eof { mid_message: true } => {
@@ -140,7 +140,7 @@ pub enum Failure {
     NoMemory,
 }
 
-fn over(refusal: Refusal) -> String {
+pub(super) fn over(refusal: Refusal) -> String {
     match refusal {
         Refusal::Bytes { limit } => format!("larger than the limit of {limit} bytes"),
         Refusal::Depth { limit } => format!("nested deeper than {limit} levels"),

@@ -12,6 +12,7 @@ mod lock;
 pub mod log;
 pub mod options;
 mod receive;
+mod record;
 mod resolve;
 mod shutdown;
 mod status;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::path::PathBuf;
+
 use super::log::Logger;
 use crate::session::dialect::{self, Dialect};
 
@@ -11,6 +13,8 @@ pub struct Options {
     pub wait_for_socket: bool,
     pub dialect: &'static Dialect,
     pub logger: Option<Logger>,
+    /// Where the session is recorded to.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -22,6 +26,7 @@ impl Default for Options {
             wait_for_socket: false,
             dialect: &dialect::QMP,
             logger: None,
+            record: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
-use super::failure::{End, Failure};
+use super::failure::{End, Failure, over};
 use super::log::Level;
 use super::turns::Aftermath;
 use crate::session::events::Event;
@@ -16,6 +16,7 @@ use crate::sys::text::Text;
 use crate::wire::framing::{Fault, Frame, Framer, Object};
 use crate::wire::message::{EventView, Id, Message};
 use crate::wire::redact::redact;
+use crate::wire::transcript::Entry;
 
 impl Connection {
     /// Reads once and hands out all that is complete. True: there may be more to read at once.
@@ -51,6 +52,10 @@ impl Connection {
         }
         while let Some(frame) = framer.next() {
             if let Frame::Garbage(bytes) = frame {
+                if !bytes.is_empty() {
+                    let shown = || Entry::Garbage(bytes.escape_ascii().to_string().into());
+                    self.record(&mut after.notes, shown);
+                }
                 let Some(end) = self.end_by_garbage(bytes) else {
                     continue;
                 };
@@ -71,7 +76,7 @@ impl Connection {
             .notes
             .add(Level::Debug, || format!("the connection ends: {end:?}"));
         let mut state = self.state.lock();
-        self.finish(&mut state, end, &mut after.wakes);
+        self.finish(&mut state, end, after);
     }
 
     /// None: it may be the tail of a reply to somebody else, and what is ours is marked.
@@ -90,26 +95,26 @@ impl Connection {
                 after
                     .notes
                     .add(Level::Trace, || format!("received {}", redact(object.text)));
+                self.record(&mut after.notes, || Entry::Received(object.text));
                 return self.message(&object, after);
             }
             Frame::Other => {
+                let what = "JSON that is no object";
+                self.record(&mut after.notes, || Entry::Skipped(what.into()));
                 let mut state = self.state.lock();
                 state.session.ignored.non_messages += 1;
-                self.before_greeting(
-                    &mut state,
-                    || End::no_message("JSON that is no object"),
-                    after,
-                );
+                self.before_greeting(&mut state, || End::no_message(what), after);
             }
             Frame::Refused { refusal, is_event } => {
                 after
                     .notes
                     .add(Level::Warn, || format!("skipping a message: {refusal:?}"));
+                self.record(&mut after.notes, || Entry::Skipped(over(refusal).into()));
                 let mut state = self.state.lock();
                 match state.session.stage {
                     Stage::Greeting => {
                         let end = End::GreetingTooLarge(refusal);
-                        self.finish(&mut state, end, &mut after.wakes);
+                        self.finish(&mut state, end, after);
                     }
                     Stage::Open if !is_event => {
                         if let Some(id) = state.session.pending.give_up_only_one() {
@@ -121,6 +126,9 @@ impl Connection {
                 }
             }
             Frame::Broken { id, reason } => {
+                if let Some(what) = broken(reason) {
+                    self.record(&mut after.notes, || Entry::Skipped(what.into()));
+                }
                 let mut state = self.state.lock();
                 let id = id.map_or(Id::Absent, Id::Ours);
                 let matched = state.session.pending.reply(id);
@@ -147,7 +155,7 @@ impl Connection {
                 let outcome = Text::copy(value).ok_or(Failure::NoMemory);
                 let mut state = self.state.lock();
                 if id == Id::Absent && state.session.is_sync_answer(value) {
-                    self.finish(&mut state, End::NoIds, &mut after.wakes);
+                    self.finish(&mut state, End::NoIds, after);
                 } else if !self.reply_before_greeting(&mut state, id, too_early, after) {
                     let opening = state.session.stage != Stage::Open;
                     let matched = state.session.receive_return(id, value);
@@ -180,7 +188,7 @@ impl Connection {
                         });
                         return true;
                     }
-                    Stage::Syncing(_) => self.finish(&mut state, End::Monitor, &mut after.wakes),
+                    Stage::Syncing(_) => self.finish(&mut state, End::Monitor, after),
                     Stage::Open => {
                         state.session.ignored.greetings += 1;
                         after
@@ -243,7 +251,7 @@ impl Connection {
     ) -> bool {
         let too_early = state.session.stage == Stage::Greeting;
         if too_early {
-            self.finish(state, end(), &mut after.wakes);
+            self.finish(state, end(), after);
         }
         too_early
     }
@@ -273,5 +281,14 @@ impl State {
     fn complete(&mut self, id: u64, outcome: Outcome, after: &mut Aftermath<'_>) {
         self.done.push((id, outcome));
         after.wakes |= self.asleep(mark_of(id));
+    }
+}
+
+/// What a message is that cannot be passed on. None: that was told when it was refused.
+fn broken(reason: Fault) -> Option<&'static str> {
+    match reason {
+        Fault::Refused(_) => None,
+        Fault::NotJson => Some("a message that is no JSON"),
+        Fault::NotUtf8 => Some("a message that is no UTF-8"),
     }
 }

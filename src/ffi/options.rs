@@ -2,7 +2,8 @@
 //! Settings of a connection, and its logger.
 #![allow(non_camel_case_types)]
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{OsStr, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::c_string;
@@ -226,6 +227,55 @@ pub unsafe extern "C" fn qmp_options_set_log(
     // A destroy function is called here, without a lock: the former logger's, or the refused one's.
     drop((former, sink));
     status
+}
+
+/// Sets a file to which the session of a client made with these settings is recorded: to see what
+/// was said, or to replay it without the VM. Default NULL: none.
+///
+/// path: bytes; NULL for none. The file is made by qmp_connect once the socket is open, for its owner
+/// alone (mode 0600); one that is there is emptied and keeps its mode. Each client needs a file of
+/// its own. A file that cannot be opened fails qmp_connect: QMP_ERR_NOT_FOUND, QMP_ERR_PERMISSION,
+/// QMP_ERR_RESOURCE or QMP_ERR_IO, and the message names the path. One that cannot be written later
+/// (the disk is full) ends the recording with a line of the log at QMP_LOG_WARN, and no call fails.
+///
+/// The transcript is JSON Lines, one object a line, in the order of the wire, so a command stands
+/// before its reply; a line is written before the call returns that it concerns:
+///
+///   {"transcript": 1, "library": "0.1.0"}   the first line: the version of this format
+///   {"ms": 12, "received": {…}}             a message of the VM, the greeting included
+///   {"ms": 13, "sent": {…}}                 a command, once it has left whole
+///   {"ms": 14, "garbage": "…"}              what came and is no JSON: its beginning, escaped
+///   {"ms": 14, "skipped": "…"}              a message that was not kept, too large perhaps: why
+///   {"ms": 14, "ended": "…"}                the last line: why the connection ended
+///
+/// ms: milliseconds since connecting. Messages are whole, without blanks between tokens. Passwords,
+/// secrets and keys are replaced by "<redacted>", as in the log; everything else that was said stands
+/// there.
+///
+/// The environment variable QMP_RECORD, if it is not empty, names a directory: clients without a
+/// path of their own record to the file qmp-PID-N.jsonl there, N counting the clients of the process
+/// from 1. It is read by qmp_connect, and ignored where the process has more rights than its user
+/// (setuid).
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: options is NULL or path is empty;
+/// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+///
+/// # Safety
+/// path is a NUL-terminated string or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_options_set_record(
+    options: *mut qmp_options,
+    path: *const c_char,
+) -> qmp_status {
+    set(options, |options| {
+        // SAFETY: the caller's promise.
+        let path = unsafe { gate::optional_bytes(path) };
+        if path.is_some_and(<[u8]>::is_empty) {
+            return Err(Error::invalid("path is empty"));
+        }
+        options.record = path.map(|path| OsStr::from_bytes(path).into());
+        Ok(())
+    })
 }
 
 fn set(options: *mut qmp_options, change: impl FnOnce(&mut Options) -> Result<()>) -> qmp_status {

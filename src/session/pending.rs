@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::handshake::MARK;
 use crate::wire::message::Id;
 
 /// Pending whose calls gave up are remembered, so that their late replies are known as such, but
@@ -36,6 +37,12 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The whole command, without a mark before it.
+    pub fn text(&self) -> &str {
+        let command = self.bytes.strip_prefix(&[MARK]).unwrap_or(&self.bytes);
+        std::str::from_utf8(command).unwrap_or_default()
+    }
+
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.written..]
     }

@@ -24,10 +24,10 @@ fn returned(session: &mut Session<char>, id: u64, value: u64) -> Result<char, Un
 fn a_sync_is_a_mark_and_a_command_that_gives_its_number_back() {
     let mut agent = session(&GUEST_AGENT);
     agent.sync("guest-sync-delimited", 7, 'a');
-    assert_eq!(
-        sent(&mut agent),
-        b"\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":7},\"id\":7}"
-    );
+    let out = agent.pending.take_output().unwrap();
+    let command = "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":7},\"id\":7}";
+    assert_eq!(out.rest(), [b"\xff", command.as_bytes()].concat());
+    assert_eq!(out.text(), command);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! What is Linux-only stays here.
 #![allow(unsafe_code)]
 
+pub mod environment;
 pub mod epoll;
 pub mod eventfd;
 pub mod fork;

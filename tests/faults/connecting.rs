@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
@@ -36,7 +37,7 @@ fn gives_up_or_waits_as_asked(path: &Path, reason: i32) {
     thread::scope(|scope| {
         let client = scope.spawn(|| Client::connect_with(address, WAITING, LONG).unwrap());
         let _ = std::fs::remove_file(path);
-        let mock = Mock::start(path).unwrap();
+        let mock = Mock::start(path.as_os_str().as_bytes()).unwrap();
         let status = client.join().unwrap().query_status();
         assert_eq!(status, Ok((true, "running".to_owned())));
         drop(mock);

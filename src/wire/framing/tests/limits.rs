@@ -2,6 +2,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::wire::testing::assert_linear;
 
 /// The frames of one endless or very long message, fed in pieces until something is found.
 fn feed_until_found(framer: &mut Framer, piece: &[u8], most: usize) -> (usize, Vec<String>) {
@@ -14,14 +15,10 @@ fn feed_until_found(framer: &mut Framer, piece: &[u8], most: usize) -> (usize, V
     panic!("nothing found in {most} pieces");
 }
 
-/// The shortest of a few runs, so that a busy machine does not count.
-fn shortest(mut run: impl FnMut()) -> Duration {
-    let once = |_| {
-        let start = Instant::now();
-        run();
-        start.elapsed()
-    };
-    (0..3).map(once).min().unwrap()
+fn elapsed(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
 }
 
 #[test]
@@ -176,7 +173,7 @@ fn long_messages_take_linear_time_byte_by_byte() {
             "x".repeat(size),
             "1".repeat(size)
         );
-        shortest(|| {
+        elapsed(|| {
             let mut framer = framer(64 * MIB);
             let found: usize = text
                 .as_bytes()
@@ -186,11 +183,7 @@ fn long_messages_take_linear_time_byte_by_byte() {
             assert_eq!(found, 1);
         })
     };
-    let (half, full) = (time(25_000), time(50_000));
-    assert!(
-        full <= half * 4,
-        "{half:?} for half of it, {full:?} for all"
-    );
+    assert_linear(50_000, time);
 }
 
 #[test]
@@ -200,11 +193,7 @@ fn many_members_and_many_messages_take_linear_time() {
             .map(|key| format!("\"key{key}\":{key}"))
             .collect();
         let messages = format!("{{{}}}{}", keys.join(","), "{}".repeat(count));
-        shortest(|| assert_eq!(frames(64 * MIB, messages.as_bytes()).len(), count + 1))
+        elapsed(|| assert_eq!(frames(64 * MIB, messages.as_bytes()).len(), count + 1))
     };
-    let (half, full) = (time(100_000), time(200_000));
-    assert!(
-        full <= half * 4,
-        "{half:?} for half of it, {full:?} for all"
-    );
+    assert_linear(200_000, time);
 }
