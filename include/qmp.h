@@ -250,6 +250,12 @@ void qmp_cancel_free(qmp_cancel *cancel);
 /** A log level: every message. Passwords, secrets and keys are replaced by "<redacted>". */
 #define QMP_LOG_TRACE 5
 
+/** A dialect: QMP, as a VM's monitor speaks it. */
+#define QMP_DIALECT_QMP 0
+
+/** A dialect: the QEMU guest agent's (qemu-ga). */
+#define QMP_DIALECT_GUEST_AGENT 1
+
 /** A handle to settings. Any thread. Since 0.1. */
 typedef struct qmp_options qmp_options;
 
@@ -311,6 +317,34 @@ qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events)
 qmp_status qmp_options_set_wait_for_socket(qmp_options *options, bool wait);
 
 /**
+ * Sets what is spoken at the address: QMP_DIALECT_QMP (the default) or QMP_DIALECT_GUEST_AGENT.
+ *
+ * The guest agent's socket is that of a serial port of the VM, behind which qemu-ga runs inside
+ * the guest. An agent does not greet: qmp_connect sends it the byte 0xFF and the command
+ * "guest-sync-delimited" with a random number, and ignores whatever comes before the answer with
+ * that number, such as replies to an earlier client and errors about what it left behind. Without
+ * an answer it does so again after 1, 2, 4, … seconds, each time with another number; only the
+ * last one's answer counts. QEMU takes the connection whether or not an agent runs, so an absent
+ * one is told by QMP_ERR_TIMEOUT: give the guest the time that it needs to start. No command is
+ * sent before the agent has answered.
+ *
+ * Then qmp_execute_json works as with QMP, with the agent's commands ("guest-ping", …). One that
+ * timed out may still be run by the agent, outcome_unknown is true; the client stays usable, the
+ * late reply is recognised and dropped. The agent never answers "guest-shutdown",
+ * "guest-suspend-disk", "guest-suspend-ram" and "guest-suspend-hybrid" when they succeed: their
+ * calls succeed with "{}" when the connection ends, and give QMP_ERR_TIMEOUT with outcome_unknown
+ * if it stays; look at the VM's monitor. When the agent is stopped inside the guest the connection
+ * does not end, and calls time out.
+ *
+ * There are no events, so qmp_poll_event gives the end only. qmp_greeting_json, qmp_query_status,
+ * qmp_is_running and qmp_shutdown are a monitor's and return QMP_ERR_UNSUPPORTED.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: NULL, or an unknown dialect; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_dialect(qmp_options *options, int32_t dialect);
+
+/**
  * Sets the logger of the clients made with these settings. There is none by default, and the
  * library never writes to the standard streams, except to tell of a bug in itself.
  *
@@ -370,12 +404,15 @@ qmp_status qmp_options_set_record(qmp_options *options,
 
 /* ---- Connecting and closing ---- */
 
-/** A handle to the connection to one VM. Any number of threads may use it at once. Since 0.1. */
+/**
+ * A handle to the connection to one VM, or to its guest agent. Any number of threads may use it at
+ * once. Since 0.1.
+ */
 typedef struct qmp_client qmp_client;
 
 /**
  * Connects to a VM's monitor: opens the socket, reads the greeting and negotiates capabilities.
- * When it returns QMP_OK the VM answers.
+ * When it returns QMP_OK the VM answers. For a guest agent see qmp_options_set_dialect.
  *
  * A client stays with the VM that it connected to: when that ends the client is at its end too,
  * and whoever listens on the same path afterwards is met by another qmp_connect only. The logger
@@ -398,7 +435,8 @@ typedef struct qmp_client qmp_client;
  * greeting or no answer in time, or not one byte came and the peer is seen to be stopped;
  * QMP_ERR_DISCONNECTED: the VM ended during the handshake; QMP_ERR_PROTOCOL: something else than
  * QMP is there, the message names it if it can; QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the
- * negotiation was refused; QMP_ERR_CANCELLED;
+ * negotiation was refused; QMP_ERR_UNSUPPORTED: a guest agent that does not give ids back, because
+ * it is too old; QMP_ERR_CANCELLED;
  * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED; QMP_ERR_IO.
  * Any thread. Since 0.1.
  *
@@ -430,8 +468,9 @@ qmp_status qmp_close(qmp_client *client);
  * client: whose. greeting_json: gets a string, to be freed with qmp_string_free. error: gets the
  * error; may be NULL. It does not ask the VM, and works after the connection ended too.
  *
- * Returns QMP_OK; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ * Returns QMP_OK; QMP_ERR_UNSUPPORTED: a guest agent does not greet; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread.
+ * Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -584,8 +623,8 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
  * newer QEMU adds some), to be freed with qmp_string_free. error: gets the error; may be NULL.
  *
  * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members, or
- * if the state is no text that a C string can hold: one with \u0000 or half a surrogate pair.
- * Any thread. Since 0.1.
+ * if the state is no text that a C string can hold: one with \u0000 or half a surrogate pair;
+ * QMP_ERR_UNSUPPORTED: this is a guest agent's client. Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -635,10 +674,11 @@ qmp_status qmp_is_running(qmp_client *client,
  * which state; with force QMP_ERR_TIMEOUT: QEMU did not end within 5 s, outcome_unknown is true;
  * with force QMP_ERR_COMMAND: QEMU refused to quit; QMP_ERR_DISCONNECTED: the connection ended
  * after a press without SHUTDOWN (QEMU was killed, perhaps), so how is unknown;
- * QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM is gone already it is a success,
- * QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM; calls then give
- * QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread. Since 0.1.
+ * QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: this is a guest agent's client;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM
+ * is gone already it is a success, QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM;
+ * calls then give QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread.
+ * Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */

@@ -20,6 +20,7 @@ pub struct RunState {
 
 impl Connection {
     pub fn query_status(&self, wait: &Wait<'_>) -> Result<RunState> {
+        self.needs_monitor("query-status")?;
         let reply = self.execute("query-status", None, wait)?;
         let [running, status] = members(reply.as_str(), ["running", "status"]);
         // A NUL would cut it short in C, and half a surrogate pair is no text.
@@ -45,6 +46,7 @@ impl Connection {
 
     /// The whole greeting as the VM sent it.
     pub fn greeting(&self) -> Result<String> {
+        self.needs_monitor("the greeting")?;
         let state = self.state.lock();
         if state.closed {
             return Err(self.closed("the greeting"));
@@ -53,5 +55,20 @@ impl Connection {
         greeting
             .map(|greeting| greeting.json.to_string())
             .ok_or_else(|| Error::new(Status::Unsupported, "this VM did not greet"))
+    }
+
+    /// For what only a VM can tell or do.
+    pub(super) fn needs_monitor(&self, what: &str) -> Result<()> {
+        if self.dialect.is_monitor() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::Unsupported,
+            format!(
+                "{what}: {} is {}'s connection, which knows nothing of the VM: use a client of the \
+                 VM's monitor",
+                self.address, self.dialect.peer
+            ),
+        ))
     }
 }

@@ -110,10 +110,7 @@ impl Client {
         timeout_ms: i64,
         logger: Option<Logger>,
     ) -> Result<Client, Failure> {
-        let address = CString::new(address).unwrap();
-        let (mut client, mut error) = (ptr::null_mut(), ptr::null_mut());
-        unsafe {
-            let options = qmp_options_new();
+        Client::connect_set(address, timeout_ms, |options| {
             if let Some(bytes) = wanted.max_message_bytes {
                 assert_eq!(qmp_options_set_max_message_bytes(options, bytes), QMP_OK);
             }
@@ -127,9 +124,32 @@ impl Client {
             if let Some(logger) = logger {
                 let data = Box::into_raw(Box::new(logger)).cast();
                 let (level, destroy) = (QMP_LOG_TRACE, Some(forget as _));
-                let status = qmp_options_set_log(options, level, Some(write), data, destroy);
+                let status =
+                    unsafe { qmp_options_set_log(options, level, Some(write), data, destroy) };
                 assert_eq!(status, QMP_OK);
             }
+        })
+    }
+
+    /// To a guest agent, whose socket is waited for.
+    pub fn connect_agent(address: &str, timeout_ms: i64) -> Result<Client, Failure> {
+        Client::connect_set(address, timeout_ms, |options| {
+            let dialect = QMP_DIALECT_GUEST_AGENT;
+            assert_eq!(qmp_options_set_dialect(options, dialect), QMP_OK);
+            assert_eq!(qmp_options_set_wait_for_socket(options, true), QMP_OK);
+        })
+    }
+
+    fn connect_set(
+        address: &str,
+        timeout_ms: i64,
+        set: impl FnOnce(*mut qmp_options),
+    ) -> Result<Client, Failure> {
+        let address = CString::new(address).unwrap();
+        let (mut client, mut error) = (ptr::null_mut(), ptr::null_mut());
+        unsafe {
+            let options = qmp_options_new();
+            set(options);
             let cancel = ptr::null_mut();
             let status = qmp_connect(
                 address.as_ptr(),

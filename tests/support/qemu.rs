@@ -104,6 +104,24 @@ impl Qemu {
         )
     }
 
+    /// A guest agent on this very machine. Tests send it nothing that changes anything.
+    pub fn start_agent() -> Qemu {
+        let folder = Folder::new();
+        let socket = folder.join("qmp").display().to_string();
+        Qemu::spawn_agent(folder, "unix-listen", &socket)
+    }
+
+    /// As `start_agent`, behind a serial port.
+    pub fn start_agent_at(device: &str) -> Qemu {
+        Qemu::spawn_agent(Folder::new(), "isa-serial", device)
+    }
+
+    fn spawn_agent(folder: Folder, method: &str, path: &str) -> Qemu {
+        let state = folder.path().display().to_string();
+        let arguments = ["-m", method, "-p", path, "-t", &state];
+        Qemu::spawn(folder, "qemu-ga", &arguments)
+    }
+
     /// Another machine on the same socket, after this one has ended.
     pub fn restart(&mut self) {
         self.kill();
