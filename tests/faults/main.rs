@@ -7,7 +7,6 @@ mod support;
 mod agent;
 mod callers;
 mod connecting;
-mod descriptors;
 mod ending;
 mod events;
 mod handshake;
