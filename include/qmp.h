@@ -18,7 +18,7 @@
  *   In a child made by fork the parent's handles give QMP_ERR_FORKED, and are left alone; new ones work.
  *
  * Time. int64_t timeout_ms: 0 does not wait, QMP_FOREVER waits for ever; less than that is
- *   QMP_ERR_INVALID_ARGUMENT. Only the monotonic clock counts.
+ *   QMP_ERR_INVALID_ARGUMENT; more than the clock can count is for ever. Only the monotonic clock counts.
  *
  * Cancelling. qmp_cancel *cancel may be NULL. Triggering it, from any thread or from a callback, ends every
  *   call that uses it with QMP_ERR_CANCELLED.
@@ -26,6 +26,8 @@
  * Strings. Strings in are NUL-terminated UTF-8 (paths: bytes) and are copied. Strings out belong to the
  *   caller and are freed with qmp_string_free. JSON goes in and comes out as text; what QEMU sent is passed
  *   on verbatim, so numbers keep all their digits.
+ *
+ * Descriptors. All that the library opens are closed by exec. Those that a peer passes along are closed unseen.
  *
  * Structs. qmp_error and qmp_event are allocated by the library, read only, freed with their own functions,
  *   and may grow at their ends: never allocate, copy or embed one.
@@ -174,7 +176,8 @@ typedef struct qmp_error {
     const char *command;
     /**
      * With QMP_ERR_COMMAND: the error class as the VM sent it ("CommandNotFound", "GenericError",
-     * …), empty if it sent none. Else NULL.
+     * …), empty if it sent none. Else NULL. Here and in the description a NUL stands as \u0000,
+     * and text with half a surrogate pair as it was sent, in quotes.
      */
     const char *error_class;
     /** With QMP_ERR_COMMAND: the VM's description. Else NULL. */
@@ -247,6 +250,12 @@ void qmp_cancel_free(qmp_cancel *cancel);
 /** A log level: every message. Passwords, secrets and keys are replaced by "<redacted>". */
 #define QMP_LOG_TRACE 5
 
+/** A dialect: QMP, as a VM's monitor speaks it. */
+#define QMP_DIALECT_QMP 0
+
+/** A dialect: the QEMU guest agent's (qemu-ga). */
+#define QMP_DIALECT_GUEST_AGENT 1
+
 /** A handle to settings. Any thread. Since 0.1. */
 typedef struct qmp_options qmp_options;
 
@@ -280,7 +289,8 @@ void qmp_options_free(qmp_options *options);
  *
  * A larger reply fails its call with QMP_ERR_TOO_LARGE as soon as the limit is passed, if it is
  * the only call under way, or else when the reply's id was seen; the rest of the message is
- * skipped and the connection stays usable. The greeting may have 1 MiB at most, whatever this
+ * skipped and the connection stays usable, unless that does not end: more than 16 times the limit,
+ * and more than 1 GiB, end the connection. The greeting may have 1 MiB at most, whatever this
  * limit is.
  *
  * bytes: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
@@ -305,6 +315,34 @@ qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events)
  * Any thread. Since 0.1.
  */
 qmp_status qmp_options_set_wait_for_socket(qmp_options *options, bool wait);
+
+/**
+ * Sets what is spoken at the address: QMP_DIALECT_QMP (the default) or QMP_DIALECT_GUEST_AGENT.
+ *
+ * The guest agent's socket is that of a serial port of the VM, behind which qemu-ga runs inside
+ * the guest. An agent does not greet: qmp_connect sends it the byte 0xFF and the command
+ * "guest-sync-delimited" with a random number, and ignores whatever comes before the answer with
+ * that number, such as replies to an earlier client and errors about what it left behind. Without
+ * an answer it does so again after 1, 2, 4, … seconds, each time with another number; only the
+ * last one's answer counts. QEMU takes the connection whether or not an agent runs, so an absent
+ * one is told by QMP_ERR_TIMEOUT: give the guest the time that it needs to start. No command is
+ * sent before the agent has answered.
+ *
+ * Then qmp_execute_json works as with QMP, with the agent's commands ("guest-ping", …). One that
+ * timed out may still be run by the agent, outcome_unknown is true; the client stays usable, the
+ * late reply is recognised and dropped. The agent never answers "guest-shutdown",
+ * "guest-suspend-disk", "guest-suspend-ram" and "guest-suspend-hybrid" when they succeed: their
+ * calls succeed with "{}" when the connection ends, and give QMP_ERR_TIMEOUT with outcome_unknown
+ * if it stays; look at the VM's monitor. When the agent is stopped inside the guest the connection
+ * does not end, and calls time out.
+ *
+ * There are no events, so qmp_poll_event gives the end only. qmp_greeting_json, qmp_query_status,
+ * qmp_is_running and qmp_shutdown are a monitor's and return QMP_ERR_UNSUPPORTED.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: NULL, or an unknown dialect; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_dialect(qmp_options *options, int32_t dialect);
 
 /**
  * Sets the logger of the clients made with these settings. There is none by default, and the
@@ -366,18 +404,26 @@ qmp_status qmp_options_set_record(qmp_options *options,
 
 /* ---- Connecting and closing ---- */
 
-/** A handle to the connection to one VM. Any number of threads may use it at once. Since 0.1. */
+/**
+ * A handle to the connection to one VM, or to its guest agent. Any number of threads may use it at
+ * once. Since 0.1.
+ */
 typedef struct qmp_client qmp_client;
 
 /**
  * Connects to a VM's monitor: opens the socket, reads the greeting and negotiates capabilities.
- * When it returns QMP_OK the VM answers.
+ * When it returns QMP_OK the VM answers. For a guest agent see qmp_options_set_dialect.
+ *
+ * A client stays with the VM that it connected to: when that ends the client is at its end too,
+ * and whoever listens on the same path afterwards is met by another qmp_connect only. The logger
+ * is told the process behind each connection.
  *
  * address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
  * in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
- * brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
- * everything, or QMP_FOREVER. cancel: ends the call; may be NULL. client: gets a handle, to be
- * closed with qmp_close. error: gets the error; may be NULL.
+ * brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings,
+ * copied; NULL for the defaults. timeout_ms: one limit over everything, or QMP_FOREVER. cancel:
+ * ends the call; may be NULL. client: gets a handle, to be closed with qmp_close. error: gets the
+ * error; may be NULL.
  *
  * With "fd:N" the library takes the descriptor over and closes it, also when the call fails: do
  * not use or close it again. Only after QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE and
@@ -386,9 +432,11 @@ typedef struct qmp_client qmp_client;
  * Returns QMP_OK; QMP_ERR_NOT_FOUND: no such socket or host; QMP_ERR_REFUSED: nobody listens, or
  * the path is no socket; QMP_ERR_PERMISSION; QMP_ERR_BUSY: connected, but not one byte came, or
  * the queue of clients was full: a monitor serves one client at a time; QMP_ERR_TIMEOUT: no
- * greeting or no answer in time; QMP_ERR_DISCONNECTED: the VM ended during the handshake;
- * QMP_ERR_PROTOCOL: something else than QMP is there, the message names it if it can;
- * QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the negotiation was refused; QMP_ERR_CANCELLED;
+ * greeting or no answer in time, or not one byte came and the peer is seen to be stopped;
+ * QMP_ERR_DISCONNECTED: the VM ended during the handshake; QMP_ERR_PROTOCOL: something else than
+ * QMP is there, the message names it if it can; QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the
+ * negotiation was refused; QMP_ERR_UNSUPPORTED: a guest agent that does not give ids back, because
+ * it is too old; QMP_ERR_CANCELLED;
  * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED; QMP_ERR_IO.
  * Any thread. Since 0.1.
  *
@@ -420,8 +468,9 @@ qmp_status qmp_close(qmp_client *client);
  * client: whose. greeting_json: gets a string, to be freed with qmp_string_free. error: gets the
  * error; may be NULL. It does not ask the VM, and works after the connection ended too.
  *
- * Returns QMP_OK; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ * Returns QMP_OK; QMP_ERR_UNSUPPORTED: a guest agent does not greet; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread.
+ * Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -444,7 +493,9 @@ qmp_status qmp_greeting_json(qmp_client *client, char **greeting_json, qmp_error
  * be freed with qmp_string_free. error: gets the error; may be NULL.
  *
  * Text of the human monitor ("human-monitor-command") is a success for QMP also when it says that
- * something failed. When the VM ends before its reply to "quit" is out, that is a success: "{}".
+ * something failed. A reply with both or neither of "return" and "error" is a protocol error; of
+ * a member that comes twice the last one counts; an error without an id fails the command that is
+ * under way, if it is the only one. When the VM ends before its reply to "quit" is out, that is a success: "{}".
  *
  * Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
  * QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;
@@ -514,7 +565,8 @@ void qmp_event_free(qmp_event *event);
  * reply of the command that caused them. The queue is bounded (qmp_options_set_event_capacity);
  * when it is full the oldest event is lost, and SHUTDOWN, STOP, RESUME, RESET, GUEST_PANICKED,
  * DEVICE_DELETED and the completion of jobs last. What was received before the connection ended
- * can still be polled. Each event is given to one caller.
+ * can still be polled. Each event is given to one caller. One whose name is no string, or none that
+ * C could hold, is dropped.
  *
  * client: where from. timeout_ms: how long to wait for one; with 0 what has arrived is looked at.
  * cancel: ends the wait; may be NULL. event: gets the event, to be freed with qmp_event_free.
@@ -554,7 +606,7 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
 
 /* ---- The VM's state, and shutting it down ---- */
 
-/** How a shutdown went: the guest went down by itself. */
+/** How a shutdown went: the guest went down by itself, be it by a reset or a panic under -no-reboot. */
 #define QMP_SHUTDOWN_GUEST 1
 
 /** How a shutdown went: the VM was ended from the host's side, by this call or by somebody else. */
@@ -570,8 +622,9 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
  * CPUs run. status: gets the state's name as the VM sent it ("running", "paused", "shutdown", …;
  * newer QEMU adds some), to be freed with qmp_string_free. error: gets the error; may be NULL.
  *
- * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members.
- * Any thread. Since 0.1.
+ * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members, or
+ * if the state is no text that a C string can hold: one with \u0000 or half a surrogate pair;
+ * QMP_ERR_UNSUPPORTED: this is a guest agent's client. Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -621,10 +674,11 @@ qmp_status qmp_is_running(qmp_client *client,
  * which state; with force QMP_ERR_TIMEOUT: QEMU did not end within 5 s, outcome_unknown is true;
  * with force QMP_ERR_COMMAND: QEMU refused to quit; QMP_ERR_DISCONNECTED: the connection ended
  * after a press without SHUTDOWN (QEMU was killed, perhaps), so how is unknown;
- * QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM is gone already it is a success,
- * QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM; calls then give
- * QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread. Since 0.1.
+ * QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: this is a guest agent's client;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM
+ * is gone already it is a success, QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM;
+ * calls then give QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread.
+ * Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */

@@ -36,7 +36,9 @@ impl Connection {
 
     fn no_more_events(&self, end: &End, power: &str) -> crate::error::Error {
         let mut error = self.ended("no more events", end);
-        error.message = format!("{} ({power})", error.message);
+        if self.dialect.is_monitor() {
+            error.message = format!("{} ({power})", error.message);
+        }
         error
     }
 }

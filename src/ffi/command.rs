@@ -26,7 +26,9 @@ use crate::client::Wait;
 /// be freed with qmp_string_free. error: gets the error; may be NULL.
 ///
 /// Text of the human monitor ("human-monitor-command") is a success for QMP also when it says that
-/// something failed. When the VM ends before its reply to "quit" is out, that is a success: "{}".
+/// something failed. A reply with both or neither of "return" and "error" is a protocol error; of
+/// a member that comes twice the last one counts; an error without an id fails the command that is
+/// under way, if it is the only one. When the VM ends before its reply to "quit" is out, that is a success: "{}".
 ///
 /// Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
 /// QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;

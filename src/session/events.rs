@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn important_events_are_lost_when_there_is_nothing_else() {
+    fn f71_important_events_are_lost_when_there_is_nothing_else() {
         let mut queue = EventQueue::new(2, usize::MAX);
         for _ in 0..3 {
             queue.push(event("STOP", None));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_too() {
+    fn f71_bytes_are_bounded_too() {
         let cost = event("A", None).cost();
         let mut queue = EventQueue::new(100, 2 * cost);
         for _ in 0..5 {

@@ -10,7 +10,7 @@ use super::support::client::Client;
 use super::support::hostile::Hostile;
 
 #[test]
-fn bad_arguments_never_reach_the_vm() {
+fn f86_f93_f95_bad_arguments_never_reach_the_vm() {
     let mock = Mock::start_temporary().unwrap();
     let client = Client::connect(mock.path().to_str().unwrap(), LONG).unwrap();
     let before = mock.bytes_received();
@@ -72,7 +72,7 @@ fn bad_arguments_never_reach_the_vm() {
 }
 
 #[test]
-fn arguments_are_sent_compact_and_unchanged() {
+fn f94_f96_arguments_are_sent_compact_and_unchanged() {
     let server = Hostile::negotiated(|peer| {
         let mut text = Vec::new();
         while !text.ends_with(b"}") || serde_json::from_slice::<serde_json::Value>(&text).is_err() {
@@ -81,8 +81,7 @@ fn arguments_are_sent_compact_and_unchanged() {
             text.push(byte[0]);
         }
         let sent = String::from_utf8(text).unwrap();
-        let arguments =
-            r#"{"text":"a  b\u0000\n","number":1.50e+2,"list":[1,{}],"big":18446744073709551616}"#;
+        let arguments = r#"{"id":99,"execute":"quit","text":"a  b\u0000\n","number":1.50e+2,"list":[1,{}],"big":18446744073709551616}"#;
         assert_eq!(
             sent,
             format!("{{\"execute\":\"echo\",\"arguments\":{arguments},\"id\":1}}")
@@ -90,7 +89,7 @@ fn arguments_are_sent_compact_and_unchanged() {
         peer.send("{\"return\": 1, \"id\": 1}");
         peer.wait_for_end();
     });
-    let spread = "\r\n{ \"text\" : \"a  b\\u0000\\n\",\n\t\"number\": 1.50e+2, \"list\": [ 1, { } ],\
+    let spread = "\r\n{ \"id\": 99, \"execute\": \"quit\",\"text\" : \"a  b\\u0000\\n\",\n\t\"number\": 1.50e+2, \"list\": [ 1, { } ],\
                   \"big\":18446744073709551616 }\n";
     assert_eq!(
         connect(&server)
