@@ -10,10 +10,12 @@ pub mod pending;
 pub mod power;
 
 use dialect::Dialect;
-use events::{Event, EventQueue};
+use events::EventQueue;
 use handshake::Greeting;
 use pending::Pending;
 use power::{Power, Shutdown};
+
+use crate::wire::message::EventView;
 
 pub struct Session<W> {
     pub dialect: &'static Dialect,
@@ -57,7 +59,7 @@ impl<W> Session<W> {
     }
 
     /// `shutdown`: what the event says if it is a SHUTDOWN.
-    pub fn receive_event(&mut self, event: Event, shutdown: Option<Shutdown>) {
+    pub fn receive_event(&mut self, event: &EventView<'_>, shutdown: Option<Shutdown>) {
         if let Some(shutdown) = shutdown {
             self.power.observe(shutdown);
         }
