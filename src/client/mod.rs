@@ -17,6 +17,7 @@ mod resolve;
 mod shutdown;
 mod status;
 mod sync;
+pub mod timeouts;
 #[cfg(test)]
 mod tests;
 mod turns;

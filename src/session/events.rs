@@ -10,10 +10,19 @@ use crate::wire::message::EventView;
 #[cfg(test)]
 mod tests;
 
-/// An event of the VM. Its texts stand in one piece of memory, each followed by a NUL, so that
+/// The VM sent it.
+pub const KIND_VM: i32 = 0;
+/// The library's own: the connection has ended.
+pub const KIND_DISCONNECTED: i32 = 1;
+/// The library's own: there is a connection again.
+pub const KIND_RECONNECTED: i32 = 2;
+
+/// An event. Its texts stand in one piece of memory, each followed by a NUL, so that
 /// they can be shown to C where they are.
 #[derive(Debug)]
 pub struct Event {
+    /// [`KIND_VM`], or one of the library's own.
+    pub kind: i32,
     texts: Box<str>,
     json: Range<usize>,
     name: Range<usize>,
@@ -51,87 +60,156 @@ impl Event {
     }
 }
 
-/// Whether a manager that misses this event loses track of the VM.
-fn is_important(view: &EventView<'_>) -> bool {
+/// What makes room for what: the oldest of the lowest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Importance {
+    Ordinary,
+    /// A manager that misses it loses track of the VM.
+    Important,
+    /// It may be the last that is heard.
+    Vital,
+}
+
+const LEVELS: usize = 3;
+
+fn importance(view: &EventView<'_>) -> Importance {
     match &*view.name {
-        "SHUTDOWN"
-        | "STOP"
+        "SHUTDOWN" | "GUEST_PANICKED" => Importance::Vital,
+        "STOP"
         | "RESUME"
         | "RESET"
-        | "GUEST_PANICKED"
         | "DEVICE_DELETED"
         | "BLOCK_JOB_COMPLETED"
-        | "BLOCK_JOB_CANCELLED" => true,
-        "JOB_STATUS_CHANGE" => view
-            .data
-            .is_some_and(|data| data.contains("\"concluded\"") || data.contains("\"null\"")),
-        _ => false,
+        | "BLOCK_JOB_CANCELLED" => Importance::Important,
+        "JOB_STATUS_CHANGE"
+            if view.data.is_some_and(|data| {
+                data.contains("\"concluded\"") || data.contains("\"null\"")
+            }) =>
+        {
+            Importance::Important
+        }
+        _ => Importance::Ordinary,
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
-/// Events in wire order. When there are too many the oldest unimportant one makes room, and an
-/// important one only if there is no other.
+/// Events in wire order. When there are too many the oldest of the least important makes room.
 #[derive(Debug)]
 pub struct EventQueue {
-    ordinary: Ring,
-    important: Ring,
+    /// By importance.
+    rings: [Ring; LEVELS],
     capacity: usize,
     last_received: u64,
     last_taken: u64,
+    taken_early: TakenEarly,
 }
 
 impl EventQueue {
     /// At most `capacity` events that together need at most `bytes`. Half of these are for the
-    /// important ones: neither a flood of the others nor their size pushes them out.
+    /// ordinary ones: neither a flood of them nor their size pushes the others out.
     pub fn new(capacity: usize, bytes: usize) -> EventQueue {
+        let quarter = bytes / 4;
         EventQueue {
-            ordinary: Ring::new(bytes - bytes / 2),
-            important: Ring::new(bytes / 2),
+            rings: [bytes - 2 * quarter, quarter, quarter].map(Ring::new),
             capacity,
             last_received: 0,
             last_taken: 0,
+            taken_early: TakenEarly::default(),
         }
     }
 
     pub fn len(&self) -> usize {
-        self.ordinary.entries.len() + self.important.entries.len()
+        self.rings.iter().map(|ring| ring.entries.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.rings.iter().all(|ring| ring.entries.is_empty())
     }
 
     /// One that is too large, or for which memory is short, is lost.
     pub fn push(&mut self, view: &EventView<'_>) {
+        self.push_as(KIND_VM, importance(view), view);
+    }
+
+    /// An event of the library's own.
+    pub fn push_own(&mut self, kind: i32, view: &EventView<'_>) {
+        self.push_as(kind, Importance::Vital, view);
+    }
+
+    fn push_as(&mut self, kind: i32, importance: Importance, view: &EventView<'_>) {
         self.last_received += 1;
-        let ring = if is_important(view) {
-            &mut self.important
-        } else {
-            &mut self.ordinary
-        };
-        ring.push(view, self.last_received);
-        while self.len() > self.capacity && (self.ordinary.pop() || self.important.pop()) {}
+        self.rings[importance as usize].push(kind, view, self.last_received);
+        while self.len() > self.capacity && self.rings.iter_mut().any(Ring::pop) {}
     }
 
     /// The oldest event. It stays where it is when there is no memory to hand it out.
     pub fn take(&mut self) -> Result<Option<Event>, NoMemory> {
-        let sequence = |ring: &Ring| ring.entries.front().map(|entry| entry.sequence);
-        let ring = match (sequence(&self.ordinary), sequence(&self.important)) {
-            (Some(a), Some(b)) if b < a => &mut self.important,
-            (None, _) => &mut self.important,
-            _ => &mut self.ordinary,
+        let first = |ring: &&mut Ring| ring.entries.front().map_or(u64::MAX, |e| e.sequence);
+        let Some(ring) = self.rings.iter_mut().min_by_key(first) else {
+            return Ok(None);
         };
-        let Some(mut event) = ring.front()? else {
+        let Some(mut event) = ring.copy(0)? else {
             return Ok(None);
         };
         ring.pop();
         ring.give_back();
-        event.lost = event.sequence - self.last_taken - 1;
+        let early = self.taken_early.forget_before(event.sequence);
+        event.lost = event.sequence - self.last_taken - 1 - early;
         self.last_taken = event.sequence;
         Ok(Some(event))
+    }
+
+    /// The oldest event that is `wanted`. Those before it stay, and tell later what was lost.
+    pub fn take_where(
+        &mut self,
+        wanted: &dyn Fn(&EventView<'_>) -> bool,
+    ) -> Result<Option<Event>, NoMemory> {
+        let mut found: Option<(usize, usize, u64)> = None;
+        for (level, ring) in self.rings.iter_mut().enumerate() {
+            if let Some((at, sequence)) = ring.position(wanted) {
+                if found.is_none_or(|(_, _, other)| sequence < other) {
+                    found = Some((level, at, sequence));
+                }
+            }
+        }
+        let Some((level, at, sequence)) = found else {
+            return Ok(None);
+        };
+        let ring = &mut self.rings[level];
+        let event = ring.copy(at)?;
+        ring.remove(at);
+        ring.give_back();
+        self.taken_early.add(sequence);
+        Ok(event)
+    }
+}
+
+/// Sequences of events that were handed out before older ones, as ranges in order.
+#[derive(Debug, Default)]
+struct TakenEarly(Vec<Range<u64>>);
+
+impl TakenEarly {
+    fn add(&mut self, sequence: u64) {
+        let at = self.0.partition_point(|range| range.end < sequence);
+        match self.0.get_mut(at) {
+            Some(range) if range.end == sequence => {
+                range.end += 1;
+                let end = range.end;
+                if self.0.get(at + 1).is_some_and(|next| next.start == end) {
+                    self.0[at].end = self.0.remove(at + 1).end;
+                }
+            }
+            Some(range) if range.start == sequence + 1 => range.start = sequence,
+            _ => self.0.insert(at, sequence..sequence + 1),
+        }
+    }
+
+    /// How many there are before this one, which are forgotten.
+    fn forget_before(&mut self, sequence: u64) -> u64 {
+        let end = self.0.partition_point(|range| range.end <= sequence);
+        self.0.drain(..end).map(|range| range.end - range.start).sum()
     }
 }
 
@@ -151,6 +229,7 @@ struct Ring {
 
 #[derive(Debug)]
 struct Entry {
+    kind: i32,
     /// How long its texts are, and where its JSON ends in them, and where its data stands.
     length: usize,
     json: usize,
@@ -168,7 +247,7 @@ impl Ring {
         }
     }
 
-    fn push(&mut self, view: &EventView<'_>, sequence: u64) {
+    fn push(&mut self, kind: i32, view: &EventView<'_>, sequence: u64) {
         let json = view.json.len();
         let length = json + 1 + view.name.len() + 1;
         let cost = |entries: usize, texts: usize| entries * mem::size_of::<Entry>() + texts;
@@ -187,6 +266,7 @@ impl Ring {
             self.texts.push_back(0);
         }
         self.entries.push_back(Entry {
+            kind,
             length,
             json,
             data: view.data.and_then(|data| place(view.json, data)),
@@ -214,9 +294,43 @@ impl Ring {
         true
     }
 
-    /// A copy of the oldest event.
-    fn front(&self) -> Result<Option<Event>, NoMemory> {
-        let Some(entry) = self.entries.front() else {
+    /// The first that is wanted, and its sequence.
+    fn position(&mut self, wanted: &dyn Fn(&EventView<'_>) -> bool) -> Option<(usize, u64)> {
+        let mut rest: &[u8] = self.texts.make_contiguous();
+        for (at, entry) in self.entries.iter().enumerate() {
+            let (texts, others) = rest.split_at(entry.length);
+            rest = others;
+            // It was text when it came.
+            let texts = std::str::from_utf8(texts).unwrap_or_default();
+            let text = |range: Range<usize>| texts.get(range).unwrap_or_default();
+            let view = EventView {
+                name: text(entry.json + 1..entry.length - 1).into(),
+                json: text(0..entry.json),
+                data: entry.data.clone().map(text),
+                timestamp: Some(entry.timestamp),
+            };
+            if entry.kind == KIND_VM && wanted(&view) {
+                return Some((at, entry.sequence));
+            }
+        }
+        None
+    }
+
+    fn remove(&mut self, at: usize) {
+        let start = self.start(at);
+        if let Some(entry) = self.entries.remove(at) {
+            self.texts.drain(start..start + entry.length);
+        }
+    }
+
+    /// Where the texts of an entry begin.
+    fn start(&self, at: usize) -> usize {
+        self.entries.iter().take(at).map(|entry| entry.length).sum()
+    }
+
+    /// A copy of an event.
+    fn copy(&self, at: usize) -> Result<Option<Event>, NoMemory> {
+        let Some(entry) = self.entries.get(at) else {
             return Ok(None);
         };
         let data = entry.data.clone().unwrap_or_default();
@@ -224,13 +338,12 @@ impl Ring {
         texts
             .try_reserve_exact(entry.length + data.len() + 1)
             .map_err(|_| NoMemory)?;
-        let (first, second) = self.texts.as_slices();
-        let first = &first[..entry.length.min(first.len())];
-        texts.extend_from_slice(first);
-        texts.extend_from_slice(&second[..entry.length - first.len()]);
+        let start = self.start(at);
+        texts.extend(self.texts.range(start..start + entry.length));
         texts.extend_from_within(data.clone());
         texts.push(0);
         Ok(Some(Event {
+            kind: entry.kind,
             // It was text when it came.
             texts: String::from_utf8(texts).unwrap_or_default().into(),
             json: 0..entry.json,

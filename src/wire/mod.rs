@@ -5,6 +5,7 @@ pub mod command;
 pub mod framing;
 pub mod message;
 mod object;
+pub mod pattern;
 pub mod redact;
 mod scan;
 mod skim;
