@@ -21,6 +21,7 @@ BEGIN {
     sound["void *user_data"] = "&sound"
     sound["void (*destroy)(void *user_data)"] = "ignore_data"
     sound["int32_t level"] = "QMP_LOG_INFO"
+    sound["int32_t dialect"] = "QMP_DIALECT_QMP"
     sound["int64_t timeout_ms"] = "PATIENCE_MS"
     sound["int64_t press_interval_ms"] = "10"
     sound["int64_t graceful_timeout_ms"] = "0"
