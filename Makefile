@@ -18,11 +18,7 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-<<<<<<< HEAD
-.PHONY: all check demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
-=======
-.PHONY: all check soak demo bench header guest install uninstall clean
->>>>>>> record
+.PHONY: all check soak demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
 
 all: $(LIBRARY)
 
