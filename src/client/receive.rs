@@ -193,7 +193,7 @@ impl Connection {
                         state.session.ignored.greetings += 1;
                         after
                             .notes
-                            .add(Level::Warn, || "a greeting out of place".to_owned());
+                            .add(Level::Warn, || "a second greeting".to_owned());
                     }
                 }
             }
