@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::{Connection, EVENTS, State, mark_of};
+use super::execute::{Call, check};
 use super::log::Level;
 use super::options::Options;
 use super::record::Recorder;
@@ -272,7 +273,13 @@ impl Connection {
         };
         let answered = |state: &mut State| state.has_outcome(id).then_some(());
         let mut kicked = false;
-        let negotiated = self.submit(name, None, Some(id), wait).and_then(|id| {
+        let mut call = Call::new(name, None);
+        call.id = Some(id);
+        let oob = self.out_of_band && self.offers("oob");
+        if oob {
+            call.arguments = check(name, Some("{\"enable\": [\"oob\"]}"))?;
+        }
+        let negotiated = self.submit(call, wait).and_then(|id| {
             if self.wait(&wait.at_most(patience), mark_of(id), answered) == Err(Stop::Timeout) {
                 kicked = true;
                 transport::kick(target);
@@ -280,6 +287,10 @@ impl Connection {
             self.reply(name, id, wait)
         });
         let Err(error) = negotiated else {
+            if oob {
+                let mut state = self.state.lock();
+                state.session.pending.allow_out_of_band();
+            }
             return Ok(());
         };
         let end = self.state.lock().end.clone();
@@ -345,6 +356,12 @@ impl Connection {
         let pid = self.transport.peer()?.pid;
         let process = peer::process(pid)?;
         Some((format!("process {pid} ({})", process.name), process.stopped))
+    }
+
+    fn offers(&self, capability: &str) -> bool {
+        let state = self.state.lock();
+        let greeting = state.session.greeting.as_ref();
+        greeting.is_some_and(|greeting| greeting.offers(capability))
     }
 
     fn version(&self) -> String {

@@ -5,16 +5,19 @@
 //! a callback, or another lock. What needs the socket for longer is a role, which one thread
 //! holds: the reader owns the framer, the writer sets `writing`. See `turns`.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, Weak};
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
 use super::lock::Lock;
-use super::log::{Log, Notes};
+use super::log::Log;
 use super::options::Options;
 use super::record::{CLOSED, Recorder};
+use super::requests::Watchers;
+use super::signal::Signal;
+use super::subscriptions::Subscription;
 use super::turns::Aftermath;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -23,7 +26,6 @@ use crate::session::events::EventQueue;
 use crate::session::handshake::{MAX_GREETING_BYTES, MAX_SYNC_BYTES};
 use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
-use crate::sys::eventfd::EventFd;
 use crate::sys::fork::Before;
 use crate::sys::futex::SleepWord;
 use crate::sys::text::Text;
@@ -38,6 +40,8 @@ const LEAST_EVENT_BYTES: usize = 4 << 20;
 pub type Outcome = std::result::Result<Text, Failure>;
 
 pub struct Connection {
+    /// Itself, for the threads that work for it.
+    this: Weak<Connection>,
     pub(super) transport: Box<dyn Transport>,
     /// For messages.
     pub(super) address: String,
@@ -45,6 +49,8 @@ pub struct Connection {
     pub(super) dialect: &'static Dialect,
     pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
+    /// Out-of-band commands are wanted.
+    pub(super) out_of_band: bool,
     /// The socket was given: others may have copies of it and change its mode.
     pub(super) shared: bool,
     before: Before,
@@ -78,14 +84,20 @@ pub struct State {
     pub(super) blocked: bool,
     /// The marks of those who sleep while another one reads.
     pub(super) parked: Vec<u32>,
+    /// What goes with the first byte of a command that is still to be sent.
+    pub(super) descriptors: Vec<(u64, OwnedFd)>,
     /// Outcomes that their callers have not picked up yet.
     pub(super) done: Vec<(u64, Outcome)>,
     pub(super) end: Option<End>,
     /// By `close`: every call ends.
     pub(super) closed: bool,
     pub(super) idle: Idle,
-    signal: Option<EventFd>,
-    signalled: bool,
+    /// What `qmp_poll_event` looks at.
+    signal: Signal,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) last_subscription: u64,
+    pub(super) watchers: Watchers,
+    pub(super) dispatch_signal: Signal,
 }
 
 /// What the I/O thread does for the connection while no caller reads.
@@ -125,13 +137,15 @@ impl Connection {
         let mut framer = Box::new(Framer::new(limits));
         framer.set_objects_only(true);
         framer.set_restarts(restarts);
-        Arc::new(Connection {
+        Arc::new_cyclic(|this| Connection {
+            this: this.clone(),
             transport: Box::new(socket),
             log: Log::new(options.logger.clone(), address.clone()),
             dialect: options.dialect,
             recorder,
             address,
             max_message_bytes: options.max_message_bytes,
+            out_of_band: options.out_of_band,
             shared,
             before,
             heard: AtomicBool::new(false),
@@ -143,6 +157,7 @@ impl Connection {
                 blocked: false,
                 send_error: None,
                 parked: Vec::new(),
+                descriptors: Vec::new(),
                 done: Vec::new(),
                 end: None,
                 closed: false,
@@ -152,8 +167,11 @@ impl Connection {
                     watched: false,
                     activity: 0,
                 },
-                signal: None,
-                signalled: false,
+                signal: Signal::default(),
+                subscriptions: Vec::new(),
+                last_subscription: 0,
+                watchers: Watchers::default(),
+                dispatch_signal: Signal::default(),
             }),
         })
     }
@@ -184,8 +202,10 @@ impl Connection {
         if self.recorder.is_some() && !state.closed {
             after.ended = Some(end.words());
         }
+        state.publish_end(&end, after);
         state.end = Some(end);
-        self.settle(state, &mut after.wakes, |fate| match fate {
+        state.descriptors.clear();
+        self.settle(state, after, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
             other => Some(Failure::Ended(other)),
@@ -195,25 +215,26 @@ impl Connection {
 
     /// Ends every call on the connection, now and later.
     pub fn close(self: &Arc<Self>) {
-        let mut wakes = 0;
+        let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
         state.closed = true;
         // With nobody inside, be it in a logger, and no copy anywhere, closing the descriptor, which
         // the last owner does, does it all. New owners cannot come: the handle is gone.
         let busy = Arc::strong_count(self) > 1;
         let copied = self.shared || self.before.has_forked_since();
-        self.settle(&mut state, &mut wakes, |fate| Some(Failure::Closed(fate)));
+        self.settle(&mut state, &mut after, |fate| Some(Failure::Closed(fate)));
         if busy || copied {
             self.let_go(&mut state);
         }
         state.idle.registration = None;
         let end = state.end.as_ref().filter(|_| self.recorder.is_some());
         let ended = end.map_or(CLOSED.into(), |end| end.words().into());
+        let subscriptions = std::mem::take(&mut state.subscriptions);
         drop(state);
-        self.word.wake(wakes);
-        let mut notes = Notes::new(&self.log);
-        self.record(&mut notes, || Entry::Ended(ended));
-        notes.write();
+        after.wake();
+        drop(subscriptions); // their callbacks' owners may do anything when they go
+        self.record(&mut after.notes, || Entry::Ended(ended));
+        after.notes.write();
     }
 
     /// Ends the socket, which wakes the threads that wait in it, and the I/O thread's interest.
@@ -228,39 +249,39 @@ impl Connection {
     fn settle(
         &self,
         state: &mut State,
-        wakes: &mut u32,
+        after: &mut Aftermath<'_>,
         failure: impl Fn(Fate) -> Option<Failure>,
     ) {
-        for (id, fate) in state.session.pending.end() {
+        let ended: Vec<_> = state.session.pending.end().collect();
+        for (id, fate) in ended {
             let outcome = match failure(fate) {
                 Some(failure) => Err(failure),
                 None => Text::copy("{}").ok_or(Failure::NoMemory),
             };
             state.done.push((id, outcome));
+            state.tell_watchers(id, after);
         }
-        *wakes |= state.asleep(!0);
+        after.wakes |= state.asleep(!0);
         state.update_signal();
     }
 
     /// A descriptor that is readable while a call for an event would not wait.
     pub fn event_descriptor(&self) -> Result<i32> {
-        use std::os::fd::AsRawFd;
         let mut state = self.state.lock();
         if state.closed {
             return Err(self.closed("the event descriptor"));
         }
-        if state.signal.is_none() {
-            let fresh = EventFd::new().map_err(|e| Error::os("make an event descriptor", &e))?;
-            state.signal = Some(fresh);
-            state.update_signal();
-        }
-        match &state.signal {
-            Some(signal) => Ok(signal.as_fd().as_raw_fd()),
-            None => Err(Error::new(
-                crate::error::Status::Internal,
-                "no event descriptor",
-            )),
-        }
+        let wanted = state.wants_poll();
+        state.signal.descriptor(wanted)
+    }
+
+    /// What the events of one queue may need together.
+    pub(super) fn event_bytes(&self) -> usize {
+        self.max_message_bytes.max(LEAST_EVENT_BYTES)
+    }
+
+    pub(super) fn shared_self(&self) -> Option<Arc<Connection>> {
+        self.this.upgrade()
     }
 }
 
@@ -268,34 +289,22 @@ impl Connection {
 impl Connection {
     /// Whether the event descriptor gets readable within this time.
     pub(super) fn event_is_signalled(&self, time: std::time::Duration) -> bool {
-        use crate::sys::poll::{Direction, wait};
         self.event_descriptor().unwrap();
-        let signal = self
-            .state
-            .lock()
-            .signal
-            .as_ref()
-            .unwrap()
-            .as_fd()
-            .try_clone_to_owned();
-        wait(signal.unwrap().as_fd(), Direction::Read, None, Some(time)).unwrap()
+        self.state.lock().signal.is_readable_within(time)
     }
 }
 
 impl State {
-    /// Keeps the event descriptor readable exactly while an event, or the end, is there to be
+    fn wants_poll(&self) -> bool {
+        !self.session.events.is_empty() || self.is_ended()
+    }
+
+    /// Keeps the event descriptors readable exactly while an event, or the end, is there to be
     /// polled. Costs a system call only when that changes.
     pub(super) fn update_signal(&mut self) {
-        let wanted = !self.session.events.is_empty() || self.is_ended();
-        let Some(signal) = self.signal.as_ref().filter(|_| wanted != self.signalled) else {
-            return;
-        };
-        if wanted {
-            signal.set();
-        } else {
-            signal.clear();
-        }
-        self.signalled = wanted;
+        let wanted = self.wants_poll();
+        self.signal.show(wanted);
+        self.update_subscribers();
     }
 
     /// What the I/O thread has to wait for while nobody reads.
@@ -309,6 +318,14 @@ impl State {
     pub(super) fn take_outcome(&mut self, id: u64) -> Option<Outcome> {
         let at = self.done.iter().position(|(done, _)| *done == id)?;
         Some(self.done.swap_remove(at).1)
+    }
+
+    pub(super) fn take_descriptor(&mut self, id: u64) -> Option<OwnedFd> {
+        let at = self
+            .descriptors
+            .iter()
+            .position(|(other, _)| *other == id)?;
+        Some(self.descriptors.swap_remove(at).1)
     }
 
     pub(super) fn has_outcome(&self, id: u64) -> bool {

@@ -24,7 +24,7 @@ impl Connection {
                     let end = state.end.as_ref()?;
                     Some(Err(self.no_more_events(end, &state.session.power.words())))
                 }
-                Err(NoMemory) => Some(Err(no_memory(&self.address))),
+                Err(NoMemory) => Some(Err(self.no_memory_for_an_event())),
             }
         });
         match found {
@@ -38,19 +38,20 @@ impl Connection {
         }
     }
 
-    fn no_more_events(&self, end: &End, power: &str) -> Error {
+    pub(super) fn no_more_events(&self, end: &End, power: &str) -> Error {
         let mut error = self.ended("no more events", end);
         if self.dialect.is_monitor() {
             error.message = format!("{} ({power})", error.message);
         }
         error
     }
-}
 
-fn no_memory(address: &str) -> Error {
-    Error::new(
-        Status::Resource,
-        format!("an event from {address}: no memory for it; it can still be polled"),
-    )
-    .with_errno(libc::ENOMEM)
+    pub(super) fn no_memory_for_an_event(&self) -> Error {
+        let address = &self.address;
+        Error::new(
+            Status::Resource,
+            format!("an event from {address}: no memory for it; it can still be polled"),
+        )
+        .with_errno(libc::ENOMEM)
+    }
 }

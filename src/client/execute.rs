@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One command and its reply.
 
+use std::os::fd::OwnedFd;
+
 use super::connection::{Connection, State, mark_of};
 use super::failure::End;
 use super::log::Level;
@@ -16,25 +18,53 @@ impl Connection {
     /// The raw text of the reply's `return`. A command whose deadline has passed already, or whose
     /// token is triggered, is not sent.
     pub fn execute(&self, name: &str, arguments: Option<&str>, wait: &Wait<'_>) -> Result<Text> {
-        command::check_name(name).map_err(|bad| {
-            Error::invalid(format!("\"{}\": {bad}", excerpt(name))).with_command(name)
-        })?;
-        let arguments = arguments
-            .map(Arguments::parse)
-            .transpose()
-            .map_err(|bad| Error::invalid(format!("{name}: {bad}")).with_command(name))?;
-        let id = self.submit(name, arguments.as_ref(), None, wait)?;
+        self.run(Call::new(name, check(name, arguments)?), wait)
+    }
+
+    /// Like [`Connection::execute`], past everything that is queued.
+    pub fn execute_out_of_band(
+        &self,
+        name: &str,
+        arguments: Option<&str>,
+        wait: &Wait<'_>,
+    ) -> Result<Text> {
+        let mut call = Call::new(name, check(name, arguments)?);
+        call.band = Band::OutOfBand;
+        self.run(call, wait)
+    }
+
+    /// Like [`Connection::execute`], with a descriptor for the VM, which is closed here in any case.
+    pub fn execute_with(
+        &self,
+        name: &str,
+        arguments: Option<&str>,
+        descriptor: OwnedFd,
+        wait: &Wait<'_>,
+    ) -> Result<Text> {
+        let mut call = Call::new(name, check(name, arguments)?);
+        call.descriptor = Some(descriptor);
+        self.run(call, wait)
+    }
+
+    fn run(&self, call: Call<'_>, wait: &Wait<'_>) -> Result<Text> {
+        let name = call.name;
+        let id = self.submit(call, wait)?;
         self.reply(name, id, wait)
     }
 
-    /// Queues the command and sends what the socket takes. `id`: None for the next number.
-    pub(super) fn submit(
-        &self,
-        name: &str,
-        arguments: Option<&Arguments>,
-        id: Option<u64>,
-        wait: &Wait<'_>,
-    ) -> Result<u64> {
+    /// Queues the command and sends what the socket takes.
+    pub(super) fn submit(&self, call: Call<'_>, wait: &Wait<'_>) -> Result<u64> {
+        let Call { band, name, id, .. } = call;
+        if call.descriptor.is_some() && !self.transport.passes_descriptors() {
+            return Err(Error::new(
+                Status::Unsupported,
+                format!(
+                    "{name} on {}: only a unix socket carries descriptors",
+                    self.address
+                ),
+            )
+            .with_command(name));
+        }
         let mut state = self.state.lock();
         self.open_for(&state, name)?;
         if let Some(stop) = wait.stop() {
@@ -48,7 +78,7 @@ impl Connection {
         drop(state);
 
         // Large arguments are copied, and a slow logger is called, without the lock.
-        let bytes = command::encode(Band::InBand, name, arguments, id);
+        let bytes = command::encode(band, name, call.arguments.as_ref(), id);
         if self.log.takes(Level::Trace) {
             let text = String::from_utf8_lossy(&bytes);
             let line = format!("sending {}", redact(&text));
@@ -57,12 +87,34 @@ impl Connection {
         let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
         self.open_for(&state, name)?;
+        if band == Band::OutOfBand && !state.session.pending.has_out_of_band() {
+            return Err(self.no_out_of_band(name));
+        }
         let farewell = self.dialect.is_farewell(name);
-        state.session.pending.submit(id, bytes, id, farewell);
+        let pending = &mut state.session.pending;
+        match band {
+            Band::InBand => pending.submit(id, bytes, id, farewell),
+            Band::OutOfBand => pending.submit_out_of_band(id, bytes, id),
+        }
+        if let Some(descriptor) = call.descriptor {
+            state.descriptors.push((id, descriptor));
+        }
         drop(self.flush(state, &mut after));
         after.wake();
         after.notes.write();
         Ok(id)
+    }
+
+    fn no_out_of_band(&self, name: &str) -> Error {
+        let at = format!("{name} on {}", self.address);
+        Error::new(
+            Status::Unsupported,
+            format!(
+                "{at}: out-of-band commands were not negotiated: set it in the options; the VM has to \
+                 offer it"
+            ),
+        )
+        .with_command(name)
     }
 
     /// The connection takes commands.
@@ -100,7 +152,9 @@ impl Connection {
         if abandoned == Some(Abandoned::Torn) {
             self.finish(&mut state, End::Torn, &mut after);
         }
+        let descriptor = state.take_descriptor(id);
         drop(state);
+        drop(descriptor);
         after.wake();
         after.notes.write();
         let error = self.stopped(name, stop, abandoned, wait);
@@ -109,6 +163,37 @@ impl Connection {
         }
         Err(error)
     }
+}
+
+/// One command, on its way to be sent.
+pub(super) struct Call<'a> {
+    pub band: Band,
+    pub name: &'a str,
+    pub arguments: Option<Arguments>,
+    /// None: the next number.
+    pub id: Option<u64>,
+    pub descriptor: Option<OwnedFd>,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(name: &'a str, arguments: Option<Arguments>) -> Call<'a> {
+        Call {
+            band: Band::InBand,
+            name,
+            arguments,
+            id: None,
+            descriptor: None,
+        }
+    }
+}
+
+/// What a caller wants to send, or what is wrong with it.
+pub(super) fn check(name: &str, arguments: Option<&str>) -> Result<Option<Arguments>> {
+    command::check_name(name).map_err(|bad| {
+        Error::invalid(format!("\"{}\": {bad}", excerpt(name))).with_command(name)
+    })?;
+    let arguments = arguments.map(Arguments::parse).transpose();
+    arguments.map_err(|bad| Error::invalid(format!("{name}: {bad}")).with_command(name))
 }
 
 /// A bad name, fit to be shown.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Connections to VMs: the only room with threads and waiting.
 
+pub mod batch;
+pub mod callbacks;
 pub mod cancel;
 mod connect;
 pub mod connection;
@@ -13,13 +15,16 @@ pub mod log;
 pub mod options;
 mod receive;
 mod record;
+pub mod requests;
 mod resolve;
 mod shutdown;
+mod signal;
 mod status;
+pub mod subscriptions;
 mod sync;
-pub mod timeouts;
 #[cfg(test)]
 mod tests;
+pub mod timeouts;
 mod turns;
 pub mod wait;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::log::Logger;
+use super::timeouts::Timeouts;
 use crate::session::dialect::{self, Dialect};
 
 /// Settings of a connection, copied when it is made.
@@ -11,6 +12,8 @@ pub struct Options {
     pub max_message_bytes: usize,
     pub event_capacity: usize,
     pub wait_for_socket: bool,
+    pub out_of_band: bool,
+    pub timeouts: Timeouts,
     pub dialect: &'static Dialect,
     pub logger: Option<Logger>,
     /// Where the session is recorded to.
@@ -24,6 +27,8 @@ impl Default for Options {
             max_message_bytes: 64 * 1024 * 1024,
             event_capacity: 4096,
             wait_for_socket: false,
+            out_of_band: false,
+            timeouts: Timeouts::default(),
             dialect: &dialect::QMP,
             logger: None,
             record: None,

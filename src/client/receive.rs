@@ -67,7 +67,18 @@ impl Connection {
                 framer.set_restarts(false);
             }
         }
+        self.send_held_back(after);
         full
+    }
+
+    /// Replies have come, so that commands may go which waited for them.
+    fn send_held_back(&self, after: &mut Aftermath<'_>) {
+        if self.out_of_band {
+            let state = self.state.lock();
+            if state.session.pending.is_held_back() {
+                drop(self.flush(state, after));
+            }
+        }
     }
 
     fn finish_now(&self, end: End, after: &mut Aftermath<'_>) {
@@ -216,6 +227,7 @@ impl Connection {
         let shutdown = Shutdown::of(view);
         let mut state = self.state.lock();
         state.session.receive_event(view, shutdown);
+        state.publish(view, after);
         state.update_signal();
         after.wakes |= state.asleep(EVENTS);
     }
@@ -271,6 +283,7 @@ impl State {
 
     fn complete(&mut self, id: u64, outcome: Outcome, after: &mut Aftermath<'_>) {
         self.done.push((id, outcome));
+        self.tell_watchers(id, after);
         after.wakes |= self.asleep(mark_of(id));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -129,10 +130,23 @@ impl Connection {
     }
 
     /// Sends what the socket takes. True: nothing is left.
-    pub(super) fn send(&self, out: &mut Outgoing, notes: &mut Notes<'_>) -> io::Result<bool> {
+    pub(super) fn send(
+        &self,
+        out: &mut Outgoing,
+        descriptor: &mut Option<OwnedFd>,
+        notes: &mut Notes<'_>,
+    ) -> io::Result<bool> {
         // Held while sending, so that whatever a command brings about is recorded after it.
         let pen = self.recorder.as_ref().map(Recorder::pen);
-        let sent = self.transport.send(out.rest())?;
+        let sent = match descriptor {
+            None => self.transport.send(out.rest())?,
+            Some(carried) => {
+                let sent = self.transport.send_with(out.rest(), carried.as_fd())?;
+                // It left with the first byte, and never does so again.
+                *descriptor = None;
+                sent
+            }
+        };
         let done = out.advance(sent);
         if let Some(mut pen) = pen.filter(|_| done) {
             pen.note(Entry::Sent(out.text()), notes);

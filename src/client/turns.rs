@@ -6,8 +6,11 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch::Batch;
+use super::callbacks::Job;
 use super::connection::{Connection, Guard, State};
 use super::failure::End;
 use super::log::Notes;
@@ -26,6 +29,9 @@ pub(super) struct Aftermath<'a> {
     pub notes: Notes<'a>,
     /// How the connection ended just now, for its transcript.
     pub ended: Option<String>,
+    pub jobs: Vec<Job>,
+    /// With what they know the request by whose outcome has come.
+    pub batches: Vec<(Arc<Batch>, u64)>,
     connection: &'a Connection,
 }
 
@@ -35,6 +41,8 @@ impl<'a> Aftermath<'a> {
             wakes: 0,
             notes: Notes::new(&connection.log),
             ended: None,
+            jobs: Vec::new(),
+            batches: Vec::new(),
             connection,
         }
     }
@@ -46,6 +54,14 @@ impl<'a> Aftermath<'a> {
             self.connection.record(&mut self.notes, entry);
         }
         self.connection.word.wake(std::mem::take(&mut self.wakes));
+        for (batch, tag) in self.batches.drain(..) {
+            batch.finished(tag);
+        }
+        if !self.jobs.is_empty() {
+            if let Some(connection) = self.connection.shared_self() {
+                connection.post(self.jobs.drain(..));
+            }
+        }
     }
 }
 
@@ -220,15 +236,19 @@ impl Connection {
         }
         state.writing = true;
         while let Some(mut out) = state.session.pending.take_output() {
+            let mut descriptor = state.take_descriptor(out.id());
             drop(state);
             let sent = loop {
-                match self.send(&mut out, &mut after.notes) {
+                match self.send(&mut out, &mut descriptor, &mut after.notes) {
                     Ok(true) => break Ok(()),
                     Ok(false) => {}
                     Err(e) => break Err(e),
                 }
             };
             state = self.state.lock();
+            state
+                .descriptors
+                .extend(descriptor.map(|descriptor| (out.id(), descriptor)));
             match sent {
                 Ok(()) => state.session.pending.output_sent(&out),
                 Err(e) => {

@@ -29,7 +29,7 @@ pub use machine::Guest;
 
 use crate::error::{Error, Result, Status};
 use crate::transport::{Address, Listener, Target};
-use crate::wire::{Arguments, check_name, children};
+use crate::wire::{check_name, one_value};
 use faults::{Fault, Place};
 use message::{Answer, Event};
 use received::Expected;
@@ -382,13 +382,7 @@ fn cannot_listen(error: &io::Error) -> Error {
 
 /// The text of one JSON value, on one line.
 fn value(json: &str, name: &str) -> Result<String> {
-    // There is one parser of whole objects; it refuses what is no JSON.
-    let wrapped = Arguments::parse(&format!("{{\"a\": {json}}}"))
-        .map_err(|error| Error::invalid(format!("{name}: {error}")))?;
-    match children(wrapped.as_str()).as_slice() {
-        [(_, value)] => Ok((*value).to_owned()),
-        _ => Err(Error::invalid(format!("{name} is not one JSON value"))),
-    }
+    one_value(json).map_err(|error| Error::invalid(format!("{name}: {error}")))
 }
 
 fn event(name: &str, data: Option<&str>) -> Result<Event> {

@@ -3,7 +3,7 @@
 
 use super::command::Command;
 use crate::error::{Error, Result, Status};
-use crate::wire::{Arguments, children, covers, decode, quote, redact};
+use crate::wire::{children, covers, decode, one_value, quote, redact};
 
 #[derive(Default)]
 pub(super) struct Received {
@@ -84,12 +84,10 @@ impl Expected {
                  {\"execute\": \"stop\", \"arguments\": {}}",
             )
         };
-        // There is one parser of whole objects; it refuses what is no JSON.
-        let wrapped = Arguments::parse(&format!("{{\"a\": {json}}}")).map_err(|_| bad())?;
-        let [array] = crate::wire::members(wrapped.as_str(), ["a"]);
-        let array = array
-            .filter(|array| array.starts_with('['))
-            .ok_or_else(bad)?;
+        let array = one_value(json).map_err(|_| bad())?;
+        if !array.starts_with('[') {
+            return Err(bad());
+        }
         let one = |raw: &str| {
             if let Some(name) = decode(raw) {
                 return Some(Expected {
@@ -108,7 +106,7 @@ impl Expected {
                 arguments,
             })
         };
-        let items = children(array).into_iter();
+        let items = children(&array).into_iter();
         items.map(|(_, raw)| one(raw).ok_or_else(bad)).collect()
     }
 

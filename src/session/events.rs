@@ -209,7 +209,10 @@ impl TakenEarly {
     /// How many there are before this one, which are forgotten.
     fn forget_before(&mut self, sequence: u64) -> u64 {
         let end = self.0.partition_point(|range| range.end <= sequence);
-        self.0.drain(..end).map(|range| range.end - range.start).sum()
+        self.0
+            .drain(..end)
+            .map(|range| range.end - range.start)
+            .sum()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::wire::message::EventView;
 use crate::wire::pattern::matches;
-use crate::wire::{check_value, members, same};
+use crate::wire::{members, one_value, same};
 
 /// Names or patterns, and perhaps a member of the data with the value that it must have.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ impl Filter {
         let member = match member {
             None => None,
             Some((name, value)) => {
-                let value = check_value(value).ok_or(BadFilter::Value)?;
+                let value = one_value(value).map_err(|_| BadFilter::Value)?;
                 Some((name.into(), value.into()))
             }
         };
@@ -50,7 +50,10 @@ impl Filter {
 
     pub fn takes(&self, view: &EventView<'_>) -> bool {
         let named = self.names.is_empty()
-            || self.names.iter().any(|pattern| matches(pattern, &view.name));
+            || self
+                .names
+                .iter()
+                .any(|pattern| matches(pattern, &view.name));
         named
             && self.member.as_ref().is_none_or(|(name, wanted)| {
                 let [value] = members(view.data.unwrap_or_default(), [name]);
@@ -89,13 +92,28 @@ mod tests {
     #[test]
     fn a_member_must_have_its_value() {
         let filter = Filter::parse(Some("DEVICE_*"), Some(("device", " \"net\\u0030\" "))).unwrap();
-        assert!(takes(&filter, "DEVICE_DELETED", Some(r#"{"path": "/x", "device": "net0"}"#)));
-        assert!(!takes(&filter, "DEVICE_DELETED", Some(r#"{"device": "net1"}"#)));
-        assert!(!takes(&filter, "DEVICE_DELETED", Some(r#"{"path": "net0"}"#)));
+        assert!(takes(
+            &filter,
+            "DEVICE_DELETED",
+            Some(r#"{"path": "/x", "device": "net0"}"#)
+        ));
+        assert!(!takes(
+            &filter,
+            "DEVICE_DELETED",
+            Some(r#"{"device": "net1"}"#)
+        ));
+        assert!(!takes(
+            &filter,
+            "DEVICE_DELETED",
+            Some(r#"{"path": "net0"}"#)
+        ));
         assert!(!takes(&filter, "DEVICE_DELETED", None));
         assert!(!takes(&filter, "STOP", Some(r#"{"device": "net0"}"#)));
         for bad in ["", "{", "1 2", "x"] {
-            assert_eq!(Filter::parse(None, Some(("a", bad))).err(), Some(BadFilter::Value));
+            assert_eq!(
+                Filter::parse(None, Some(("a", bad))).err(),
+                Some(BadFilter::Value)
+            );
         }
     }
 }

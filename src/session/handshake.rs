@@ -2,8 +2,8 @@
 //! How far a connection is, its opening messages, and how what comes instead of a greeting is named.
 
 use super::dialect::{Dialect, Opening};
-use crate::wire::members;
 use crate::wire::message::Version;
+use crate::wire::{children, decode, members};
 
 /// Greetings are a few hundred bytes. Until one has come the peer may be anything, so it is held
 /// to less than the limit for messages.
@@ -66,6 +66,14 @@ impl Greeting {
     pub fn version(&self) -> Option<Version> {
         let [qmp] = members(&self.json, ["QMP"]);
         Version::parse(qmp?)
+    }
+
+    pub fn offers(&self, capability: &str) -> bool {
+        let [qmp] = members(&self.json, ["QMP"]);
+        let [offered] = members(qmp.unwrap_or_default(), ["capabilities"]);
+        let offered = children(offered.unwrap_or_default());
+        let mut names = offered.into_iter().map(|(_, raw)| decode(raw));
+        names.any(|name| name.as_deref() == Some(capability))
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod dialect;
 pub mod events;
+pub mod filter;
 pub mod handshake;
 pub mod pending;
 pub mod power;

@@ -10,6 +10,10 @@ use crate::wire::message::Id;
 /// not without end: a VM that never answers must not cost memory for ever.
 const MAX_ABANDONED: usize = 1024;
 
+/// QEMU runs one in-band command and queues seven behind it. With one more it stops reading altogether, and no out-of-band command
+/// could overtake.
+pub const MOST_IN_BAND: usize = 8;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     /// No byte has left.
@@ -26,6 +30,7 @@ struct Command<W> {
     /// None: the call gave up.
     waiter: Option<W>,
     farewell: bool,
+    out_of_band: bool,
 }
 
 /// A command's bytes on their way out.
@@ -34,9 +39,14 @@ pub struct Outgoing {
     id: u64,
     bytes: Vec<u8>,
     written: usize,
+    out_of_band: bool,
 }
 
 impl Outgoing {
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The whole command, without a mark before it.
     pub fn text(&self) -> &str {
         let command = self.bytes.strip_prefix(&[MARK]).unwrap_or(&self.bytes);
@@ -103,6 +113,8 @@ pub struct Pending<W> {
     output: VecDeque<Outgoing>,
     last_id: u64,
     abandoned: usize,
+    /// Out-of-band commands were negotiated.
+    two_bands: bool,
 }
 
 impl<W> Default for Pending<W> {
@@ -118,7 +130,22 @@ impl<W> Pending<W> {
             output: VecDeque::new(),
             last_id: 0,
             abandoned: 0,
+            two_bands: false,
         }
+    }
+
+    /// Out-of-band commands may be sent, and overtake the others, of which from now on only so many as that allows are under way.
+    pub fn allow_out_of_band(&mut self) {
+        self.two_bands = true;
+    }
+
+    pub fn has_out_of_band(&self) -> bool {
+        self.two_bands
+    }
+
+    /// Something waits to be sent until a reply has come.
+    pub fn is_held_back(&self) -> bool {
+        self.two_bands && !self.output.is_empty()
     }
 
     /// An id that no other command of this connection has or will have.
@@ -129,19 +156,35 @@ impl<W> Pending<W> {
 
     /// `farewell`: the end of the connection is this command's success.
     pub fn submit(&mut self, id: u64, bytes: Vec<u8>, waiter: W, farewell: bool) {
+        self.add(id, bytes, waiter, farewell, false);
+    }
+
+    pub fn submit_out_of_band(&mut self, id: u64, bytes: Vec<u8>, waiter: W) {
+        self.add(id, bytes, waiter, false, true);
+    }
+
+    fn add(&mut self, id: u64, bytes: Vec<u8>, waiter: W, farewell: bool, out_of_band: bool) {
         let at = self.waiting.partition_point(|command| command.id < id);
         let command = Command {
             id,
             progress: Progress::Queued,
             waiter: Some(waiter),
             farewell,
+            out_of_band,
         };
         self.waiting.insert(at, command);
         self.output.push_back(Outgoing {
             id,
             bytes,
             written: 0,
+            out_of_band,
         });
+    }
+
+    /// Somebody waits for the reply to this command, and it can still come.
+    pub fn is_awaited(&self, id: u64) -> bool {
+        self.position(id)
+            .is_some_and(|at| self.waiting[at].waiter.is_some())
     }
 
     pub fn has_output(&self) -> bool {
@@ -150,9 +193,27 @@ impl<W> Pending<W> {
 
     /// The next bytes to send. Whoever takes them sends them before anybody sends others.
     pub fn take_output(&mut self) -> Option<Outgoing> {
-        let next = self.output.pop_front()?;
+        let next = match self.two_bands {
+            false => self.output.pop_front()?,
+            true => self.output.remove(self.next_of_both()?)?,
+        };
         self.set_progress(next.id, Progress::Started);
         Some(next)
+    }
+
+    /// With both bands: the first that may go. What has begun goes on, and out-of-band commands go before the others.
+    fn next_of_both(&self) -> Option<usize> {
+        if self.output.front().is_some_and(|out| out.written > 0) {
+            return Some(0);
+        }
+        let overtaking = self.output.iter().position(|out| out.out_of_band);
+        overtaking.or_else(|| {
+            let under_way = |command: &&Command<W>| {
+                command.progress != Progress::Queued && !command.out_of_band
+            };
+            let count = self.waiting.iter().filter(under_way).count();
+            (count < MOST_IN_BAND && !self.output.is_empty()).then_some(0)
+        })
     }
 
     /// They were all sent.

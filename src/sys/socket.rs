@@ -178,6 +178,57 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// Sends what the socket takes at once, and with its first byte a descriptor; nothing of either when it takes nothing.
+pub fn send_with(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptor: BorrowedFd<'_>,
+) -> io::Result<usize> {
+    const SIZE: usize = mem::size_of::<c_int>();
+    /// As aligned as the header in it.
+    #[repr(C, align(8))]
+    struct Control([u8; 64]);
+    let mut control = Control([0; 64]);
+    let mut part = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: all zeroes is a valid msghdr: no name, no parts, no control.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    // SAFETY: computes a size; one descriptor with its header needs far less than 64 bytes.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(SIZE as u32) } as _;
+    // SAFETY: the control buffer lives, is aligned, and has room for one header with one descriptor.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(SIZE as u32) as _;
+        let number: c_int = descriptor.as_raw_fd();
+        libc::CMSG_DATA(header)
+            .cast::<c_int>()
+            .write_unaligned(number);
+    }
+    loop {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        // SAFETY: `message` and all that it points to live through the call, and are only read.
+        let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) };
+        if sent >= 0 {
+            return Ok(sent as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+pub fn is_unix(fd: BorrowedFd<'_>) -> bool {
+    option(fd, libc::SO_DOMAIN).is_ok_and(|domain| domain == libc::AF_UNIX)
+}
+
 /// Appends what is there to the vector's spare room; 0 is the end of the stream. Descriptors that
 /// the peer passes along are closed by the kernel, since no room for them is given.
 ///

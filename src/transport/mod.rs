@@ -11,7 +11,7 @@ mod unix;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 pub use address::Address;
@@ -30,6 +30,10 @@ pub const RECEIVE_WAIT: Duration = Duration::from_millis(500);
 pub trait Transport: AsFd + Send + Sync {
     /// How many of the bytes were taken.
     fn send(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// As `send`, with a descriptor that goes with the first byte.
+    fn send_with(&self, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize>;
+    /// Whether descriptors can go along.
+    fn passes_descriptors(&self) -> bool;
     /// Appends to the vector's spare capacity; 0 is the end. `waits`: for [`RECEIVE_WAIT`], a
     /// signal, or the shutdown by another thread.
     fn receive(&self, into: &mut Vec<u8>, waits: bool) -> io::Result<usize>;

@@ -34,6 +34,14 @@ impl Transport for Socket {
         socket::send(self.as_fd(), bytes)
     }
 
+    fn send_with(&self, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+        socket::send_with(self.as_fd(), bytes, descriptor)
+    }
+
+    fn passes_descriptors(&self) -> bool {
+        socket::is_unix(self.as_fd())
+    }
+
     fn receive(&self, into: &mut Vec<u8>, waits: bool) -> io::Result<usize> {
         socket::receive(self.as_fd(), into, waits)
     }

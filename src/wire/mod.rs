@@ -22,4 +22,4 @@ pub use message::{ErrorBody, EventView, Id, Message, Version};
 pub use redact::{Compact, redact};
 pub use string::{cut, decode, readable};
 pub use tokens::members;
-pub use value::{children, covers, quote, same};
+pub use value::{children, covers, one_value, quote, same};

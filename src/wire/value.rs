@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::command::{Arguments, BadArguments};
 use super::string::decode;
 use super::tokens::Tokens;
 
@@ -73,6 +74,16 @@ fn matches(actual: &str, wanted: &str, more: bool, any: &dyn Fn(&str) -> bool) -
         }
         (Some(b'"'), Some(b'"')) => actual == wanted || decode(actual) == decode(wanted),
         _ => actual == wanted,
+    }
+}
+
+/// The text of one JSON value, valid and on one line, if that is what `json` is.
+pub fn one_value(json: &str) -> Result<String, BadArguments> {
+    // There is one parser, of whole objects.
+    let wrapped = Arguments::parse(&format!("{{\"a\":{json}}}"))?;
+    match children(wrapped.as_str()).as_slice() {
+        [(_, value)] => Ok((*value).to_owned()),
+        _ => Err(BadArguments::TextAfterEnd { at: 0 }),
     }
 }
 

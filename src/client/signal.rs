@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A descriptor for the caller's own loop. Made when it is first asked for.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::error::{Error, Result};
+use crate::sys::eventfd::EventFd;
+
+#[derive(Debug, Default)]
+pub struct Signal {
+    descriptor: Option<EventFd>,
+    is_set: bool,
+}
+
+impl Signal {
+    /// Its owner keeps it. `wanted`: whether it is readable for now.
+    pub fn descriptor(&mut self, wanted: bool) -> Result<i32> {
+        let descriptor = match self.descriptor.take() {
+            Some(descriptor) => descriptor,
+            None => EventFd::new().map_err(|e| Error::os("make an event descriptor", &e))?,
+        };
+        let number = descriptor.as_fd().as_raw_fd();
+        self.descriptor = Some(descriptor);
+        self.show(wanted);
+        Ok(number)
+    }
+
+    /// Costs a system call only when something changes, and somebody looks.
+    pub fn show(&mut self, wanted: bool) {
+        let Some(descriptor) = self.descriptor.as_ref().filter(|_| wanted != self.is_set) else {
+            return;
+        };
+        if wanted {
+            descriptor.set();
+        } else {
+            descriptor.clear();
+        }
+        self.is_set = wanted;
+    }
+
+    #[cfg(test)]
+    pub fn is_readable_within(&self, time: std::time::Duration) -> bool {
+        use crate::sys::poll::{Direction, wait};
+        let copy = self
+            .descriptor
+            .as_ref()
+            .unwrap()
+            .as_fd()
+            .try_clone_to_owned();
+        wait(copy.unwrap().as_fd(), Direction::Read, None, Some(time)).unwrap()
+    }
+}

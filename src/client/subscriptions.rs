@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Several consumers of one connection's events, each with its own filter, queue and descriptor.
+
+use std::sync::Arc;
+
+use super::callbacks::{Callback, Job, Place};
+use super::connection::{Connection, EVENTS, State};
+use super::failure::End;
+use super::signal::Signal;
+use super::turns::Aftermath;
+use super::wait::Wait;
+use crate::error::{Error, Result, Status};
+use crate::session::events::{Event, EventQueue, KIND_DISCONNECTED, NoMemory};
+use crate::session::filter::Filter;
+use crate::wire::message::EventView;
+use crate::wire::quote;
+
+pub(super) struct Subscription {
+    id: u64,
+    filter: Filter,
+    queue: EventQueue,
+    signal: Signal,
+    callback: Option<Attached>,
+}
+
+/// A callback takes the events instead of polls.
+struct Attached {
+    callback: Arc<dyn Callback<Event>>,
+    place: Place,
+    /// A job for it is under way or being done, so there is no second.
+    busy: bool,
+}
+
+impl Connection {
+    /// Events that come from now on. Gives the subscription's number.
+    pub fn subscribe(&self, filter: Filter, capacity: usize) -> Result<u64> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(self.closed("a subscription"));
+        }
+        if let Some(end) = &state.end {
+            return Err(self.ended("a subscription", end));
+        }
+        state.last_subscription += 1;
+        let id = state.last_subscription;
+        state.subscriptions.push(Subscription {
+            id,
+            filter,
+            queue: EventQueue::new(capacity, self.event_bytes()),
+            signal: Signal::default(),
+            callback: None,
+        });
+        Ok(id)
+    }
+
+    pub fn unsubscribe(&self, id: u64) {
+        let mut state = self.state.lock();
+        let at = state.subscriptions.iter().position(|other| other.id == id);
+        let gone = at.map(|at| state.subscriptions.swap_remove(at));
+        let wakes = state.asleep(EVENTS);
+        state.update_dispatch();
+        drop(state);
+        self.word.wake(wakes);
+        drop(gone); // a callback's owner may do anything when it goes
+    }
+
+    pub fn poll_subscription(&self, id: u64, wait: &Wait<'_>) -> Result<Event> {
+        let what = "an event";
+        let found = self.wait(wait, EVENTS, |state| {
+            if state.closed {
+                return None;
+            }
+            let taken = match state.subscription(id) {
+                Some(subscription) if subscription.callback.is_some() => {
+                    return Some(Err(Error::invalid(
+                        "the subscription's events go to its callback",
+                    )));
+                }
+                Some(subscription) => subscription.queue.take(),
+                None => return Some(Err(unsubscribed())),
+            };
+            let open = state.end.is_none();
+            match taken {
+                Ok(None) if open => None,
+                Ok(None) => {
+                    let end = state.end.as_ref()?;
+                    Some(Err(self.no_more_events(end, &state.session.power.words())))
+                }
+                Ok(Some(event)) => {
+                    state.update_signal();
+                    Some(Ok(event))
+                }
+                Err(NoMemory) => Some(Err(self.no_memory_for_an_event())),
+            }
+        });
+        found.unwrap_or_else(|stop| {
+            Err(self.early(
+                &format!("{what} from {}", self.address),
+                stop,
+                wait,
+                "none came",
+            ))
+        })
+    }
+
+    pub fn subscription_descriptor(&self, id: u64) -> Result<i32> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(self.closed("the subscription's descriptor"));
+        }
+        let over = state.is_ended();
+        let subscription = state.subscription(id).ok_or_else(unsubscribed)?;
+        let wanted = over || !subscription.queue.is_empty();
+        subscription.signal.descriptor(wanted)
+    }
+
+    /// Gives the subscription's events to a callback, those too that have come already.
+    pub fn attach(
+        self: &Arc<Self>,
+        id: u64,
+        place: Place,
+        callback: Arc<dyn Callback<Event>>,
+    ) -> Result<()> {
+        if place == Place::Library {
+            super::callbacks::start()
+                .map_err(|e| Error::os("start the library's callback thread", &e))?;
+        }
+        let mut after = Aftermath::new(self);
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(self.closed("the subscription's callback"));
+        }
+        let subscription = state.subscription(id).ok_or_else(unsubscribed)?;
+        if subscription.callback.is_some() {
+            return Err(Error::invalid("the subscription has a callback already"));
+        }
+        subscription.callback = Some(Attached {
+            callback,
+            place,
+            busy: false,
+        });
+        subscription.call(&mut after);
+        state.update_dispatch();
+        drop(state);
+        Ok(())
+    }
+
+    /// Calls back for what has come, event by event and without the lock. False: the subscription
+    /// has gone.
+    pub(super) fn call_subscriber(&self, id: u64) -> bool {
+        loop {
+            let mut state = self.state.lock();
+            let closed = state.closed;
+            let Some(subscription) = state.subscription(id) else {
+                return false;
+            };
+            let event = match subscription.queue.take() {
+                Ok(Some(event)) if !closed => event,
+                _ => {
+                    if let Some(attached) = &mut subscription.callback {
+                        attached.busy = false;
+                    }
+                    state.update_signal();
+                    state.update_dispatch();
+                    return true;
+                }
+            };
+            let callback = subscription.callback.as_ref().map(|a| a.callback.clone());
+            drop(state);
+            if let Some(callback) = callback {
+                callback.call(event);
+            }
+        }
+    }
+
+    /// The next subscription that [`Connection::call_subscriber`] has something to do for on the caller's thread.
+    pub(super) fn next_to_dispatch(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let waiting = |subscription: &&mut Subscription| subscription.awaits_dispatch();
+        let subscription = state.subscriptions.iter_mut().find(waiting)?;
+        let attached = subscription.callback.as_mut()?;
+        attached.busy = true;
+        Some(subscription.id)
+    }
+}
+
+impl Subscription {
+    fn awaits_dispatch(&self) -> bool {
+        let waits = |a: &Attached| a.place == Place::Dispatch && !a.busy;
+        self.callback.as_ref().is_some_and(waits) && !self.queue.is_empty()
+    }
+
+    /// Has the library's thread call, if it is to and does not already.
+    fn call(&mut self, after: &mut Aftermath<'_>) {
+        let Some(attached) = &mut self.callback else {
+            return;
+        };
+        if attached.place == Place::Library && !attached.busy && !self.queue.is_empty() {
+            attached.busy = true;
+            after.jobs.push(Job::Subscription(self.id));
+        }
+    }
+}
+
+impl State {
+    pub(super) fn publish(&mut self, view: &EventView<'_>, after: &mut Aftermath<'_>) {
+        for subscription in &mut self.subscriptions {
+            if subscription.filter.takes(view) {
+                subscription.queue.push(view);
+                subscription.call(after);
+            }
+        }
+    }
+
+    /// Every subscription learns of the end, whatever its filter.
+    pub(super) fn publish_end(&mut self, end: &End, after: &mut Aftermath<'_>) {
+        let data = format!("{{\"cause\": {}}}", quote(&end.words()));
+        let json = format!("{{\"event\": \"DISCONNECTED\", \"data\": {data}}}");
+        let at = json.len() - 1 - data.len();
+        let view = EventView {
+            name: "DISCONNECTED".into(),
+            json: &json,
+            data: json.get(at..json.len() - 1),
+            timestamp: None,
+        };
+        for subscription in &mut self.subscriptions {
+            subscription.queue.push_own(KIND_DISCONNECTED, &view);
+            subscription.call(after);
+        }
+    }
+
+    fn subscription(&mut self, id: u64) -> Option<&mut Subscription> {
+        let mut all = self.subscriptions.iter_mut();
+        all.find(|subscription| subscription.id == id)
+    }
+
+    /// The subscriptions' part of [`State::update_signal`].
+    pub(super) fn update_subscribers(&mut self) {
+        let over = self.is_ended();
+        for subscription in &mut self.subscriptions {
+            let wanted = over || !subscription.queue.is_empty();
+            subscription.signal.show(wanted);
+        }
+    }
+
+    pub(super) fn has_to_dispatch(&self) -> bool {
+        self.subscriptions.iter().any(Subscription::awaits_dispatch)
+    }
+}
+
+fn unsubscribed() -> Error {
+    Error::new(Status::Closed, "the subscription was freed meanwhile")
+}
