@@ -110,7 +110,7 @@ impl World {
 
     fn submit(&mut self, how: u8) {
         let id = self.session.pending.next_id();
-        let bytes = encode(Band::InBand, "a", None, id);
+        let bytes = encode(Band::InBand, "a", None, id).unwrap();
         let farewell = how % 8 == 7;
         self.session.pending.submit(id, bytes.clone(), id, farewell);
         let command = Command {

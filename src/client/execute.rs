@@ -9,7 +9,7 @@ use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
 use crate::session::pending::Abandoned;
 use crate::sys::text::Text;
-use crate::wire::command::{self, Arguments, Band};
+use crate::wire::command::{self, Arguments, BadArguments, Band};
 use crate::wire::redact::redact;
 
 impl Connection {
@@ -22,7 +22,7 @@ impl Connection {
         let arguments = arguments
             .map(Arguments::parse)
             .transpose()
-            .map_err(|bad| Error::invalid(format!("{name}: {bad}")).with_command(name))?;
+            .map_err(|bad| unsendable(name, bad))?;
         let id = self.submit(name, arguments.as_ref(), None, wait)?;
         self.reply(name, id, wait)
     }
@@ -48,7 +48,8 @@ impl Connection {
         drop(state);
 
         // Large arguments are copied, and a slow logger is called, without the lock.
-        let bytes = command::encode(Band::InBand, name, arguments, id);
+        let bytes = command::encode(Band::InBand, name, arguments, id)
+            .ok_or_else(|| unsendable(name, BadArguments::NoMemory))?;
         if self.log.takes(Level::Trace) {
             let text = String::from_utf8_lossy(&bytes);
             let line = format!("sending {}", redact(&text));
@@ -109,6 +110,15 @@ impl Connection {
         }
         Err(error)
     }
+}
+
+fn unsendable(name: &str, bad: BadArguments) -> Error {
+    let mut error = Error::invalid(format!("{name}: {bad}")).with_command(name);
+    if bad == BadArguments::NoMemory {
+        error.status = Status::Resource;
+        error = error.with_errno(libc::ENOMEM);
+    }
+    error
 }
 
 /// A bad name, fit to be shown.
