@@ -9,6 +9,7 @@ INSTALL = install
 # --no-default-features leaves the mock VM out.
 FEATURES =
 QEMU = qemu-system-x86_64
+SOAK_SECONDS = 10
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -17,7 +18,7 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-.PHONY: all check demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
+.PHONY: all check soak demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
 
 all: $(LIBRARY)
 
@@ -29,6 +30,10 @@ $(LIBRARY): $(SOURCES)
 check: all guest
 	@tests/run
 	$(MAKE) -C c-tests check
+
+# What takes longer than a check may: floods of SOAK_SECONDS each, and the threaded tests again and again.
+soak: all guest
+	$(MAKE) -C c-tests soak SOAK_SECONDS=$(SOAK_SECONDS)
 
 demo: all guest
 	@TARGET=$(TARGET) examples/c/demo.sh

@@ -9,8 +9,6 @@
 
 enum { LARGE = 100 * 1000 * 1000, GREETING_LIMIT = 1 << 20, DEFAULT_LIMIT = 64 << 20 };
 
-static remote *large, *endless_line, *endless_blanks, *endless_greeting, *blank_greeting;
-
 static void say_many(peer *peer, char byte, size_t count)
 {
     char piece[65536];
@@ -100,6 +98,7 @@ static uint64_t large_limit(void)
 
 static void refuse(uint64_t limit)
 {
+    remote *large = remote_start(serve_large);
     qmp_client *client = connect_with_limit(large, limit);
     MEASURE();
     CHECK_STATUS(execute(client, "query-large"), QMP_ERR_TOO_LARGE);
@@ -107,6 +106,7 @@ static void refuse(uint64_t limit)
     memory_check((double)limit + MIB, "refusing %d MB at a limit of %d MiB", rounds(LARGE) / 1000000,
                  (int)(limit >> 20));
     qmp_close(client);
+    remote_stop(large);
 }
 
 static void f62_a_reply_of_100_mb_at_the_default_limit(void)
@@ -122,7 +122,8 @@ static void f62_a_reply_of_100_mb_at_a_limit_of_1_mib(void)
 /* The call ends at the limit, the connection when the message is 16 times as long and 1 GiB. */
 static void f63_a_line_without_an_end(void)
 {
-    qmp_client *client = connect_with_limit(endless_line, large_limit());
+    remote *endless = remote_start(serve_an_endless_line);
+    qmp_client *client = connect_with_limit(endless, large_limit());
     qmp_event *event;
     MEASURE();
     CHECK_STATUS(execute(client, "stop"), QMP_ERR_TOO_LARGE);
@@ -130,49 +131,49 @@ static void f63_a_line_without_an_end(void)
         CHECK_STATUS(qmp_poll_event(client, PATIENCE_MS, NULL, &event, NULL), QMP_ERR_DISCONNECTED);
     memory_check((double)large_limit() + MIB, "a line without an end at a limit of %d MiB", (int)(large_limit() >> 20));
     qmp_close(client);
+    remote_stop(endless);
 }
 
 static void f63_blanks_without_an_end(void)
 {
-    qmp_client *client = connect_with_limit(endless_blanks, large_limit());
+    remote *endless = remote_start(serve_endless_blanks);
+    qmp_client *client = connect_with_limit(endless, large_limit());
     qmp_event *event;
     MEASURE();
     CHECK_STATUS(execute(client, "stop"), QMP_ERR_TOO_LARGE);
     CHECK_STATUS(qmp_poll_event(client, PATIENCE_MS, NULL, &event, NULL), QMP_ERR_DISCONNECTED);
     memory_check(MIB, "blanks without an end");
     qmp_close(client);
+    remote_stop(endless);
 }
 
-static void refuse_greeting(const remote *remote, const char *what)
+static void refuse_greeting(server_script *script, const char *what)
 {
+    remote *endless = remote_start(script);
     qmp_client *client = NULL;
     MEASURE();
-    CHECK_STATUS(qmp_connect(remote_address(remote), NULL, PATIENCE_MS, NULL, &client, NULL), QMP_ERR_TOO_LARGE);
+    CHECK_STATUS(qmp_connect(remote_address(endless), NULL, PATIENCE_MS, NULL, &client, NULL), QMP_ERR_TOO_LARGE);
     memory_check(GREETING_LIMIT + MIB, "%s at a limit of 1 MiB", what);
+    remote_stop(endless);
 }
 
 static void f21_f63_a_greeting_without_an_end(void)
 {
-    refuse_greeting(endless_greeting, "a greeting without an end");
-    refuse_greeting(blank_greeting, "blanks without an end for a greeting");
+    refuse_greeting(greet_for_ever, "a greeting without an end");
+}
+
+static void f21_f63_blanks_without_an_end_for_a_greeting(void)
+{
+    refuse_greeting(greet_with_blanks, "blanks without an end for a greeting");
 }
 
 int main(void)
 {
-    large = remote_start(serve_large);
-    endless_line = remote_start(serve_an_endless_line);
-    endless_blanks = remote_start(serve_endless_blanks);
-    endless_greeting = remote_start(greet_for_ever);
-    blank_greeting = remote_start(greet_with_blanks);
-    RUN(f21_f63_a_greeting_without_an_end);
-    RUN(f62_a_reply_of_100_mb_at_a_limit_of_1_mib);
-    RUN(f62_a_reply_of_100_mb_at_the_default_limit);
-    RUN(f63_a_line_without_an_end);
-    RUN(f63_blanks_without_an_end);
-    remote_stop(large);
-    remote_stop(endless_line);
-    remote_stop(endless_blanks);
-    remote_stop(endless_greeting);
-    remote_stop(blank_greeting);
-    return check_end();
+    RUN_ALONE(f21_f63_a_greeting_without_an_end);
+    RUN_ALONE(f21_f63_blanks_without_an_end_for_a_greeting);
+    RUN_ALONE(f62_a_reply_of_100_mb_at_a_limit_of_1_mib);
+    RUN_ALONE(f62_a_reply_of_100_mb_at_the_default_limit);
+    RUN_ALONE(f63_a_line_without_an_end);
+    RUN_ALONE(f63_blanks_without_an_end);
+    return memory_end();
 }

@@ -300,7 +300,8 @@ qmp_status qmp_options_set_max_message_bytes(qmp_options *options, uint64_t byte
 
 /**
  * Sets how many events wait at most until they are polled. Default 4096. Together they also need
- * no more memory than the largest message may, or 4 MiB if that is more.
+ * no more memory than the largest message may, or 4 MiB if that is more; half of it is for those
+ * that are lost last, see qmp_poll_event.
  *
  * events: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
  * QMP_ERR_FORKED. Any thread. Since 0.1.

@@ -21,6 +21,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static bool any_failed;
+
+void memory_run(const char *name, void (*test)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        check_run(name, test);
+        exit(check_end());
+    }
+    any_failed |= waitpid(child, &status, 0) != child || status != 0;
+}
+
+int memory_end(void)
+{
+    return any_failed;
+}
+
 struct remote {
     pid_t pid;
     int stop; /* a byte ends the child */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* How much memory this process needs at most, while a hostile server in a process of its own does its worst. */
+/* How much memory a process needs at most, while a hostile server in a process of its own does its worst. */
 #ifndef MEMORY_H
 #define MEMORY_H
 
@@ -10,9 +10,14 @@
 
 #define MIB (1024.0 * 1024.0)
 
+/* Runs a case in a process of its own, so that nothing is left in it by another one. */
+#define RUN_ALONE(name) memory_run(#name, name)
+void memory_run(const char *name, void (*test)(void));
+int memory_end(void); /* the exit status of the program */
+
 typedef struct remote remote;
 
-/* A server in a child of this process. Start it before this process has threads. */
+/* A server in a child of this process: started first, while this process has no threads. */
 remote *remote_start(server_script *script);
 const char *remote_address(const remote *remote);
 void remote_stop(remote *remote);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -242,6 +243,12 @@ static bool receive(peer *peer)
     peer->length += (size_t)got;
     atomic_fetch_add(&peer->server->heard, (size_t)got);
     return true;
+}
+
+bool peer_is_asked(peer *peer)
+{
+    struct pollfd more = {.fd = peer->fd, .events = POLLIN};
+    return object_length(peer->held, peer->length) > 0 || poll(&more, 1, 0) == 1;
 }
 
 char *peer_hear(peer *peer)

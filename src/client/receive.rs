@@ -8,7 +8,6 @@ use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
 use super::failure::{End, Failure, over};
 use super::log::Level;
 use super::turns::Aftermath;
-use crate::session::events::Event;
 use crate::session::handshake::{Greeting, Stage};
 use crate::session::pending::Unmatched;
 use crate::session::power::Shutdown;
@@ -194,7 +193,7 @@ impl Connection {
                         state.session.ignored.greetings += 1;
                         after
                             .notes
-                            .add(Level::Warn, || "a greeting out of place".to_owned());
+                            .add(Level::Warn, || "a second greeting".to_owned());
                     }
                 }
             }
@@ -214,18 +213,9 @@ impl Connection {
     }
 
     fn event(&self, view: &EventView<'_>, after: &mut Aftermath<'_>) {
-        let event = Event::copy(view);
         let shutdown = Shutdown::of(view);
         let mut state = self.state.lock();
-        match event {
-            Some(event) => state.session.receive_event(event, shutdown),
-            None => {
-                state.session.events.count_lost();
-                if let Some(shutdown) = shutdown {
-                    state.session.power.observe(shutdown);
-                }
-            }
-        }
+        state.session.receive_event(view, shutdown);
         state.update_signal();
         after.wakes |= state.asleep(EVENTS);
     }

@@ -10,12 +10,12 @@ pub mod pending;
 pub mod power;
 
 use dialect::Dialect;
-use events::{Event, EventQueue};
+use events::EventQueue;
 use handshake::{Greeting, Stage};
 use pending::{Pending, Unmatched};
 use power::{Power, Shutdown};
 
-use crate::wire::message::Id;
+use crate::wire::message::{EventView, Id};
 
 pub struct Session<W> {
     pub stage: Stage,
@@ -59,7 +59,7 @@ impl<W> Session<W> {
     }
 
     /// `shutdown`: what the event says if it is a SHUTDOWN.
-    pub fn receive_event(&mut self, event: Event, shutdown: Option<Shutdown>) {
+    pub fn receive_event(&mut self, event: &EventView<'_>, shutdown: Option<Shutdown>) {
         if let Some(shutdown) = shutdown {
             self.power.observe(shutdown);
         }

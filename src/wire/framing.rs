@@ -139,11 +139,9 @@ impl Framer {
 
     /// Where received bytes are appended, with room for at least one read. Take every frame before asking again.
     pub fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
-        if self.buffer.capacity() - self.buffer.len() < READ || self.start == self.buffer.len() {
-            // Only here, so that a message is moved at most once.
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
+        // Once for each message, by then at the front. Else a stream of them would touch all of a large buffer.
+        self.buffer.drain(..self.start);
+        self.start = 0;
         let held = self.buffer.len();
         if self.buffer.capacity() - held < READ {
             // Geometric, so that a large message needs few reads and is copied a bounded number of times.

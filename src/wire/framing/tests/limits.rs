@@ -108,6 +108,23 @@ fn f62_a_large_message_is_not_copied() {
     assert_eq!(capacity, 64 * MIB + SLACK);
 }
 
+/// Messages that follow each other use the same part of a large buffer.
+#[test]
+fn f71_a_stream_of_messages_stays_at_the_front() {
+    let mut framer = framer(64 * MIB);
+    let stream = format!("{{\"a\":\"{}\"}}", "x".repeat(MIB)).repeat(4);
+    let mut found = 0;
+    for piece in stream.as_bytes().chunks(100_000) {
+        let buffer = framer.buffer().unwrap();
+        assert!(buffer.len() <= MIB + 100_000, "{}", buffer.len());
+        buffer.extend_from_slice(piece);
+        while framer.next().is_some() {
+            found += 1;
+        }
+    }
+    assert_eq!(found, 4);
+}
+
 /// Where there is no room for the largest message there may be enough for this one.
 #[test]
 fn a_limit_beyond_all_memory_is_no_hindrance() {
