@@ -6,6 +6,8 @@ INCLUDEDIR = $(PREFIX)/include
 PKGCONFIGDIR = $(LIBDIR)/pkgconfig
 CARGO = cargo
 INSTALL = install
+# --no-default-features leaves the mock VM out.
+FEATURES =
 QEMU = qemu-system-x86_64
 SOAK_SECONDS = 10
 
@@ -16,13 +18,13 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-.PHONY: all check soak demo bench header guest install uninstall clean
+.PHONY: all check soak demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
 
 all: $(LIBRARY)
 
 # A file target, so that `make install` as another user does not build again.
 $(LIBRARY): $(SOURCES)
-	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib
+	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib $(FEATURES)
 	@touch $@
 
 check: all guest
@@ -38,6 +40,13 @@ demo: all guest
 
 bench:
 	$(MAKE) -C benches run
+
+# For a fixed number of runs, or for FUZZ_SECONDS each.
+fuzz:
+	$(MAKE) -C fuzz run
+
+fuzz-long:
+	$(MAKE) -C fuzz long
 
 header:
 	UPDATE_HEADER=1 $(CARGO) test --test header

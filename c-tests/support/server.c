@@ -45,6 +45,7 @@ static void *run_script(void *data)
 {
     peer *peer = data;
     peer->server->script(peer);
+    free(peer->held);
     peer_close(peer);
     atomic_fetch_sub(&peer->server->open, 1);
     return NULL;
@@ -167,7 +168,6 @@ void server_stop(server *server)
         peer *peer = server->peers;
         server->peers = peer->next;
         pthread_join(peer->thread, NULL);
-        free(peer->held);
         free(peer);
     }
     if (server->directory[0])

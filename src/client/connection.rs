@@ -18,9 +18,9 @@ use super::record::{CLOSED, Recorder};
 use super::turns::Aftermath;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use crate::session::dialect;
+use crate::session::dialect::{Dialect, Opening};
 use crate::session::events::EventQueue;
-use crate::session::handshake::MAX_GREETING_BYTES;
+use crate::session::handshake::{MAX_GREETING_BYTES, MAX_SYNC_BYTES};
 use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
 use crate::sys::eventfd::EventFd;
@@ -42,6 +42,7 @@ pub struct Connection {
     /// For messages.
     pub(super) address: String,
     pub(super) log: Log,
+    pub(super) dialect: &'static Dialect,
     pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
     /// The socket was given: others may have copies of it and change its mode.
@@ -108,20 +109,26 @@ impl Connection {
         options: &Options,
         recorder: Option<Recorder>,
     ) -> Arc<Connection> {
+        let (bytes, restarts) = match options.dialect.opening {
+            Opening::Greeting { .. } => (options.max_message_bytes.min(MAX_GREETING_BYTES), false),
+            Opening::Sync { .. } => (MAX_SYNC_BYTES, true),
+        };
         let limits = Limits {
-            bytes: options.max_message_bytes.min(MAX_GREETING_BYTES),
+            bytes,
             depth: MAX_DEPTH,
         };
         let events = EventQueue::new(
             options.event_capacity,
             options.max_message_bytes.max(LEAST_EVENT_BYTES),
         );
-        // Until it has greeted the peer may be anything.
+        // Until the handshake is done the peer may be anything.
         let mut framer = Box::new(Framer::new(limits));
         framer.set_objects_only(true);
+        framer.set_restarts(restarts);
         Arc::new(Connection {
             transport: Box::new(socket),
             log: Log::new(options.logger.clone(), address.clone()),
+            dialect: options.dialect,
             recorder,
             address,
             max_message_bytes: options.max_message_bytes,
@@ -130,7 +137,7 @@ impl Connection {
             heard: AtomicBool::new(false),
             word: Arc::default(),
             state: Lock::new(State {
-                session: Session::new(&dialect::QMP, events),
+                session: Session::new(options.dialect, events),
                 reader: Some(framer),
                 writing: false,
                 blocked: false,

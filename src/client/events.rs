@@ -40,7 +40,9 @@ impl Connection {
 
     fn no_more_events(&self, end: &End, power: &str) -> Error {
         let mut error = self.ended("no more events", end);
-        error.message = format!("{} ({power})", error.message);
+        if self.dialect.is_monitor() {
+            error.message = format!("{} ({power})", error.message);
+        }
         error
     }
 }

@@ -45,7 +45,6 @@ impl Connection {
             return Err(self.stopped(name, e.into(), None, wait));
         }
         let id = id.unwrap_or_else(|| state.session.pending.next_id());
-        let farewell = state.session.dialect.is_farewell(name);
         drop(state);
 
         // Large arguments are copied, and a slow logger is called, without the lock.
@@ -58,6 +57,7 @@ impl Connection {
         let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
         self.open_for(&state, name)?;
+        let farewell = self.dialect.is_farewell(name);
         state.session.pending.submit(id, bytes, id, farewell);
         drop(self.flush(state, &mut after));
         after.wake();

@@ -16,6 +16,7 @@ mod record;
 mod resolve;
 mod shutdown;
 mod status;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod turns;

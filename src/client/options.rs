@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::log::Logger;
+use crate::session::dialect::{self, Dialect};
 
 /// Settings of a connection, copied when it is made.
 #[derive(Clone)]
@@ -10,6 +11,7 @@ pub struct Options {
     pub max_message_bytes: usize,
     pub event_capacity: usize,
     pub wait_for_socket: bool,
+    pub dialect: &'static Dialect,
     pub logger: Option<Logger>,
     /// Where the session is recorded to.
     pub record: Option<PathBuf>,
@@ -22,6 +24,7 @@ impl Default for Options {
             max_message_bytes: 64 * 1024 * 1024,
             event_capacity: 4096,
             wait_for_socket: false,
+            dialect: &dialect::QMP,
             logger: None,
             record: None,
         }

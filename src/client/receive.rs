@@ -8,7 +8,7 @@ use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
 use super::failure::{End, Failure, over};
 use super::log::Level;
 use super::turns::Aftermath;
-use crate::session::handshake::Greeting;
+use crate::session::handshake::{Greeting, Stage};
 use crate::session::pending::Unmatched;
 use crate::session::power::Shutdown;
 use crate::sys::text::Text;
@@ -55,13 +55,16 @@ impl Connection {
                     let shown = || Entry::Garbage(bytes.escape_ascii().to_string().into());
                     self.record(&mut after.notes, shown);
                 }
-                let end = self.end_by_garbage(bytes);
+                let Some(end) = self.end_by_garbage(bytes) else {
+                    continue;
+                };
                 self.finish_now(end, after);
                 return false;
             }
             if self.frame(frame, after) {
                 framer.set_max_bytes(self.max_message_bytes);
                 framer.set_objects_only(false);
+                framer.set_restarts(false);
             }
         }
         full
@@ -75,15 +78,16 @@ impl Connection {
         self.finish(&mut state, end, after);
     }
 
-    fn end_by_garbage(&self, bytes: &[u8]) -> End {
-        if self.state.lock().session.greeting.is_some() {
-            End::garbage(bytes)
-        } else {
-            End::not_qmp(bytes)
+    /// None: it may be the tail of a reply to somebody else, and what is ours is marked.
+    fn end_by_garbage(&self, bytes: &[u8]) -> Option<End> {
+        match self.state.lock().session.stage {
+            Stage::Greeting => Some(End::not_qmp(bytes)),
+            Stage::Syncing(_) => None,
+            Stage::Open => Some(End::garbage(bytes)),
         }
     }
 
-    /// True: this was the greeting.
+    /// True: this opened the session.
     fn frame(&self, frame: Frame<'_>, after: &mut Aftermath<'_>) -> bool {
         match frame {
             Frame::Message(object) => {
@@ -106,14 +110,18 @@ impl Connection {
                     .add(Level::Warn, || format!("skipping a message: {refusal:?}"));
                 self.record(&mut after.notes, || Entry::Skipped(over(refusal).into()));
                 let mut state = self.state.lock();
-                if state.session.greeting.is_none() {
-                    let end = End::GreetingTooLarge(refusal);
-                    self.finish(&mut state, end, after);
-                } else if !is_event {
-                    if let Some(id) = state.session.pending.give_up_only_one() {
-                        let failure = Failure::Broken(Fault::Refused(refusal));
-                        state.complete(id, Err(failure), after);
+                match state.session.stage {
+                    Stage::Greeting => {
+                        let end = End::GreetingTooLarge(refusal);
+                        self.finish(&mut state, end, after);
                     }
+                    Stage::Open if !is_event => {
+                        if let Some(id) = state.session.pending.give_up_only_one() {
+                            let failure = Failure::Broken(Fault::Refused(refusal));
+                            state.complete(id, Err(failure), after);
+                        }
+                    }
+                    _ => {}
                 }
             }
             Frame::Broken { id, reason } => {
@@ -122,14 +130,15 @@ impl Connection {
                 }
                 let mut state = self.state.lock();
                 let id = id.map_or(Id::Absent, Id::Ours);
-                let matched = state.session.pending.reply(id);
-                if matches!(matched, Err(Unmatched::Anonymous)) {
-                    state.session.ignored.broken_messages += 1;
-                    after
-                        .notes
-                        .add(Level::Warn, || format!("dropped a message: {reason:?}"));
+                match state.session.pending.reply(id) {
+                    Err(Unmatched::Anonymous) => {
+                        state.session.ignored.broken_messages += 1;
+                        after
+                            .notes
+                            .add(Level::Warn, || format!("dropped a message: {reason:?}"));
+                    }
+                    matched => state.settle_reply(matched, Err(Failure::Broken(reason)), after),
                 }
-                state.settle_reply(matched, Err(Failure::Broken(reason)), after);
                 self.before_greeting(&mut state, || End::no_message("a broken message"), after);
             }
             // The caller of this function deals with it.
@@ -145,15 +154,19 @@ impl Connection {
             Message::Return { id, value } => {
                 let outcome = Text::copy(value).ok_or(Failure::NoMemory);
                 let mut state = self.state.lock();
-                if !self.reply_before_greeting(&mut state, id, too_early, after) {
-                    let matched = state.session.pending.reply(id);
+                if id == Id::Absent && state.session.is_sync_answer(value) {
+                    self.finish(&mut state, End::NoIds, after);
+                } else if !self.reply_before_greeting(&mut state, id, too_early, after) {
+                    let opening = state.session.stage != Stage::Open;
+                    let matched = state.session.receive_return(id, value);
                     state.settle_reply(matched, outcome, after);
+                    return opening && state.session.stage == Stage::Open;
                 }
             }
             Message::Error { id, error } => {
                 let mut state = self.state.lock();
                 if !self.reply_before_greeting(&mut state, id, too_early, after) {
-                    let matched = state.session.pending.error_reply(id);
+                    let matched = state.session.receive_error(id);
                     state.settle_reply(matched, Err(Failure::Answer(error)), after);
                 }
             }
@@ -164,20 +177,25 @@ impl Connection {
                     state.settle_reply(matched, Err(Failure::Contradictory), after);
                 }
             }
-            Message::Event(view) => self.event(&view, after),
+            Message::Event(view) if self.dialect.is_monitor() => self.event(&view, after),
+            Message::Event(_) => self.state.lock().session.ignored.non_messages += 1,
             Message::Greeting { .. } => {
                 let mut state = self.state.lock();
-                if state.session.greeting.is_some() {
-                    state.session.ignored.greetings += 1;
-                    after
-                        .notes
-                        .add(Level::Warn, || "a second greeting".to_owned());
-                    return false;
+                match state.session.stage {
+                    Stage::Greeting => {
+                        state.session.receive_greeting(Greeting {
+                            json: object.text.into(),
+                        });
+                        return true;
+                    }
+                    Stage::Syncing(_) => self.finish(&mut state, End::Monitor, after),
+                    Stage::Open => {
+                        state.session.ignored.greetings += 1;
+                        after
+                            .notes
+                            .add(Level::Warn, || "a second greeting".to_owned());
+                    }
                 }
-                state.session.greeting = Some(Greeting {
-                    json: object.text.into(),
-                });
-                return true;
             }
             Message::OddEvent => {
                 self.state.lock().session.ignored.odd_events += 1;
@@ -222,7 +240,7 @@ impl Connection {
         end: impl FnOnce() -> End,
         after: &mut Aftermath<'_>,
     ) -> bool {
-        let too_early = state.session.greeting.is_none();
+        let too_early = state.session.stage == Stage::Greeting;
         if too_early {
             self.finish(state, end(), after);
         }

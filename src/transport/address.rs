@@ -121,6 +121,8 @@ impl fmt::Display for Address {
             }
             Address::Resolved(Target::Tcp(to)) => write!(f, "tcp:{to}"),
             Address::Resolved(Target::Descriptor(fd)) => write!(f, "fd:{fd}"),
+            // An IPv6 address whose scope is a name.
+            Address::Named { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
             Address::Named { host, port } => write!(f, "tcp:{host}:{port}"),
         }
     }
@@ -144,12 +146,13 @@ mod tests {
         assert_eq!(shown("abstract:vm"), "abstract:vm");
         assert_eq!(shown("tcp:127.0.0.1:4444"), "tcp:127.0.0.1:4444");
         assert_eq!(shown("tcp:[::1]:4444"), "tcp:[::1]:4444");
+        assert_eq!(shown("tcp:[fe80::1%eth0]:1"), "tcp:[fe80::1%eth0]:1");
         assert_eq!(shown("tcp:localhost:1"), "tcp:localhost:1");
         assert_eq!(shown("fd:7"), "fd:7");
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn f7_what_is_no_address_is_refused() {
         for text in [
             "",
             "unix:",
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_107_bytes_is_the_longest() {
+    fn f6_a_path_of_107_bytes_is_the_longest() {
         assert!(Address::parse(&[b'a'; 107]).is_ok());
         assert!(Address::parse(&[b'a'; 108]).is_err());
         assert!(Address::parse(&[b"abstract:".as_slice(), &[b'a'; 107]].concat()).is_err());

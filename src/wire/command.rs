@@ -58,7 +58,7 @@ pub fn encode(band: Band, name: &str, arguments: Option<&Arguments>, id: u64) ->
         Band::OutOfBand => "exec-oob",
     };
     let id = id.to_string();
-    let arguments = arguments.map(|arguments| arguments.0.as_str());
+    let arguments = arguments.map(Arguments::as_str);
     let parts = [
         "{\"",
         verb,
@@ -92,6 +92,10 @@ pub fn check_name(name: &str) -> Result<(), BadCommand> {
 pub struct Arguments(String);
 
 impl Arguments {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub fn parse(text: &str) -> Result<Arguments, BadArguments> {
         Arguments::parse_within(text, MAX_BYTES, MAX_TOKENS)
     }

@@ -100,6 +100,7 @@ pub struct Framer {
     skimmer: Skimmer,
     max_skimmed: u64,
     objects_only: bool,
+    restarts: bool,
 }
 
 impl Framer {
@@ -114,6 +115,7 @@ impl Framer {
             skimmer: Skimmer::new(),
             max_skimmed: 0,
             objects_only: false,
+            restarts: false,
         };
         framer.set_max_bytes(limits.bytes);
         framer
@@ -127,6 +129,12 @@ impl Framer {
     /// Until the peer is known to speak JSON, a value that is no object is garbage too.
     pub fn set_objects_only(&mut self, only: bool) {
         self.objects_only = only;
+    }
+
+    /// Until the peer is known to be in step, 0xFF starts afresh wherever it stands: it is no part of any JSON. What
+    /// stands before the last one received so far is dropped.
+    pub fn set_restarts(&mut self, restarts: bool) {
+        self.restarts = restarts;
     }
 
     /// Where received bytes are appended, with room for at least one read. Take every frame before asking again.
@@ -203,6 +211,9 @@ impl Framer {
     }
 
     fn find(&mut self) -> Option<Found> {
+        if self.restarts {
+            self.restart();
+        }
         match self.state {
             State::Between { blanks } => self.begin(blanks),
             State::Message => self.message(),
@@ -212,6 +223,13 @@ impl Framer {
                 self.drop_buffer();
                 None
             }
+        }
+    }
+
+    fn restart(&mut self) {
+        if let Some(at) = memchr::memrchr(0xff, &self.buffer[self.start..]) {
+            self.start += at + 1;
+            self.state = State::Between { blanks: 0 };
         }
     }
 

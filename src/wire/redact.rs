@@ -81,8 +81,8 @@ struct Level<'a> {
     start: usize,
     /// The name of the member whose value comes next or is open.
     name: Cow<'a, str>,
-    /// The value of "data", the secret itself where this describes a secret object.
-    data: Option<Range<usize>>,
+    /// The values of "data", the secret itself where this describes a secret object. Before QEMU 6.0 it stood in "props".
+    data: Vec<Range<usize>>,
     is_secret: bool,
 }
 
@@ -98,7 +98,7 @@ fn secrets(json: &str) -> Option<Vec<Range<usize>>> {
                 levels.push(Level {
                     start: token.at,
                     name: Cow::Borrowed(""),
-                    data: None,
+                    data: Vec::new(),
                     is_secret: false,
                 });
                 continue;
@@ -106,7 +106,12 @@ fn secrets(json: &str) -> Option<Vec<Range<usize>>> {
             "," | ":" => continue,
             "}" | "]" => {
                 let Some(level) = levels.pop() else { break };
-                found.extend(level.data.filter(|_| level.is_secret));
+                if level.is_secret {
+                    found.extend(level.data);
+                } else if let Some(outer) = levels.last_mut().filter(|outer| outer.name == "props")
+                {
+                    outer.data.extend(level.data);
+                }
                 level.start..end
             }
             name if token.is_name => {
@@ -121,7 +126,7 @@ fn secrets(json: &str) -> Option<Vec<Range<usize>>> {
             break;
         };
         match level.name.to_ascii_lowercase().as_str() {
-            "data" => level.data = Some(value),
+            "data" => level.data.push(value),
             "qom-type" => level.is_secret |= text_of(&json[value]).starts_with("secret"),
             "command-line" if tells_secret(&text_of(&json[value.clone()])) => found.push(value),
             name if is_secret(name) => found.push(value),
@@ -212,6 +217,18 @@ mod tests {
             };
             assert_eq!(redact(&text("\"hunter2\"")), text(GONE));
         }
+    }
+
+    #[test]
+    fn the_data_of_a_secret_object_is_hidden_in_older_forms_and_each_time() {
+        let text = |value| {
+            format!(
+                "{{\"qom-type\":\"secret\",\"data\":{value},\"props\":{{\"data\":{value}}},\"data\":{value}}}"
+            )
+        };
+        assert_eq!(redact(&text("\"hunter2\"")), text(GONE));
+        let visible = r#"{"props":{"data":"visible"},"qom-type":"rng-random"}"#;
+        assert_eq!(redact(visible), visible);
     }
 
     #[test]

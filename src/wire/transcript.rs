@@ -15,11 +15,12 @@
 //! recorded one compares its [`Compact`] form. The VM's address is told nowhere.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
+use std::fmt;
 
 use super::redact::{Compact, is_valid};
 use super::string::{cut, decode};
 use super::tokens::members;
+use super::value::quote;
 
 #[cfg(test)]
 mod tests;
@@ -52,7 +53,7 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Line::Start { library } => {
-                let library = Quoted(library);
+                let library = quote(library);
                 write!(f, "{{\"transcript\": {VERSION}, \"library\": {library}}}")
             }
             Line::Entry { ms, entry } => write!(f, "{{\"ms\": {ms}, {entry}}}"),
@@ -66,28 +67,11 @@ impl fmt::Display for Entry<'_> {
             Entry::Received(json) => write!(f, "\"received\": {}", Compact(json)),
             Entry::Sent(json) => write!(f, "\"sent\": {}", Compact(json)),
             Entry::Garbage(shown) => {
-                write!(f, "\"garbage\": {}", Quoted(cut(shown, LONGEST_GARBAGE)))
+                write!(f, "\"garbage\": {}", quote(cut(shown, LONGEST_GARBAGE)))
             }
-            Entry::Skipped(why) => write!(f, "\"skipped\": {}", Quoted(why)),
-            Entry::Ended(why) => write!(f, "\"ended\": {}", Quoted(why)),
+            Entry::Skipped(why) => write!(f, "\"skipped\": {}", quote(why)),
+            Entry::Ended(why) => write!(f, "\"ended\": {}", quote(why)),
         }
-    }
-}
-
-/// A text as a JSON string.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        for char in self.0.chars() {
-            match char {
-                '"' | '\\' => write!(f, "\\{char}")?,
-                '\0'..' ' => write!(f, "\\u{:04x}", u32::from(char))?,
-                _ => f.write_char(char)?,
-            }
-        }
-        f.write_char('"')
     }
 }
 

@@ -73,7 +73,7 @@ fn f71_the_oldest_unimportant_event_is_lost_first_and_counted() {
 }
 
 #[test]
-fn important_events_are_lost_when_there_is_nothing_else() {
+fn f71_important_events_are_lost_when_there_is_nothing_else() {
     let mut queue = EventQueue::new(2, usize::MAX);
     push(&mut queue, &["STOP", "STOP", "STOP", "ORDINARY"]);
     assert_eq!(

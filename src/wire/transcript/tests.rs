@@ -43,7 +43,7 @@ const LINES: &[(&str, Line<'static>)] = &[
         },
     ),
     (
-        r#"{"ms": 2, "ended": "\"é\" \u0000\u001f\u000a\\"}"#,
+        r#"{"ms": 2, "ended": "\"é\" \u0000\u001f\n\\"}"#,
         Line::Entry {
             ms: 2,
             entry: Entry::Ended(Cow::Borrowed("\"é\" \0\u{1f}\n\\")),
