@@ -48,6 +48,17 @@ fuzz:
 fuzz-long:
 	$(MAKE) -C fuzz long
 
+# Undefined behaviour, in the rooms and system calls that Miri can follow, and without what is large. Needs nightly Rust with miri.
+MIRI_TESTS = wire:: session:: ffi:: sys::fork sys::futex sys::text
+MIRI_SKIPS = bounded linear large limits depth long schema never_answered
+
+miri:
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- $(MIRI_TESTS) $(MIRI_SKIPS:%=--skip %)
+
+# Data races. Needs nightly Rust with rust-src, and clang.
+tsan: guest
+	$(MAKE) -C c-tests SANITIZE=thread
+
 header:
 	UPDATE_HEADER=1 $(CARGO) test --test header
 
