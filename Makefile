@@ -15,7 +15,7 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-.PHONY: all check demo bench header guest install uninstall clean
+.PHONY: all check model demo bench header guest install uninstall clean
 
 all: $(LIBRARY)
 
@@ -27,6 +27,12 @@ $(LIBRARY): $(SOURCES)
 check: all guest
 	@tests/run
 	$(MAKE) -C c-tests check
+
+# The reader role, the slots and the close under a checker that chooses who runs next. Settings, in
+# the environment: src/client/model/mod.rs. SCENARIO=f89 runs those whose names begin so.
+model:
+	RUSTFLAGS="--cfg model" CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_TARGET_DIR=$(TARGET)/model \
+	    $(CARGO) test --lib client::model::scenarios::$(SCENARIO)
 
 demo: all guest
 	@TARGET=$(TARGET) examples/c/demo.sh

@@ -226,7 +226,7 @@ fn stopped(address: &Address, stop: Stop, wait: &Wait<'_>, last: Option<&io::Err
 }
 
 impl Connection {
-    fn greet(&self, wait: &Wait<'_>) -> Result<()> {
+    pub(super) fn greet(&self, wait: &Wait<'_>) -> Result<()> {
         let greeted = self.wait(wait, EVENTS, |state| {
             // The end first: what came before it was no greeting.
             if let Some(end) = &state.end {
