@@ -31,7 +31,7 @@ check: all guest
 # The reader role, the slots and the close under a checker that chooses who runs next. Settings, in
 # the environment: src/client/model/mod.rs. SCENARIO=f89 runs those whose names begin so.
 model:
-	RUSTFLAGS="--cfg model" CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_TARGET_DIR=$(TARGET)/model \
+	RUSTFLAGS="$$RUSTFLAGS --cfg model" CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_TARGET_DIR=$(TARGET)/model \
 	    $(CARGO) test --lib client::model::scenarios::$(SCENARIO)
 
 demo: all guest
