@@ -5,7 +5,8 @@
 //! deadlock, which it reports. Descriptors are the kernel's own; only the waiting for them is not.
 //!
 //! Time stands still unless the clock runs. The clock passes the nearest limit of a sleeper
-//! whenever the checker lets it, so that a wait with a limit may end at any moment.
+//! whenever the checker lets it, so that a wait with a limit may end at any moment. Memory has one
+//! order for all threads: whether a fence is missing is not found here.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, BorrowedFd};
