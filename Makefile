@@ -18,7 +18,7 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-.PHONY: all check soak demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
+.PHONY: all check soak model demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
 
 all: $(LIBRARY)
 
@@ -34,6 +34,12 @@ check: all guest
 # What takes longer than a check may: floods of SOAK_SECONDS each, and the threaded tests again and again.
 soak: all guest
 	$(MAKE) -C c-tests soak SOAK_SECONDS=$(SOAK_SECONDS)
+
+# The reader role, the slots and the close under a checker that chooses who runs next. Settings, in
+# the environment: src/client/model/mod.rs. SCENARIO=f89 runs those whose names begin so.
+model:
+	RUSTFLAGS="$$RUSTFLAGS --cfg model" CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_TARGET_DIR=$(TARGET)/model \
+	    $(CARGO) test --lib client::model::scenarios::$(SCENARIO)
 
 demo: all guest
 	@TARGET=$(TARGET) examples/c/demo.sh

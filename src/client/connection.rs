@@ -6,8 +6,8 @@
 //! holds: the reader owns the framer, the writer sets `writing`. See `turns`.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, MutexGuard};
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
@@ -26,6 +26,7 @@ use crate::sys::epoll::Interest;
 use crate::sys::eventfd::EventFd;
 use crate::sys::fork::Before;
 use crate::sys::futex::SleepWord;
+use crate::sys::sync::MutexGuard;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
 use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
@@ -266,8 +267,8 @@ impl Connection {
 
 #[cfg(test)]
 impl Connection {
-    /// Whether the event descriptor gets readable within this time.
-    pub(super) fn event_is_signalled(&self, time: std::time::Duration) -> bool {
+    /// Whether the event descriptor gets readable within this time, None for ever.
+    pub(super) fn event_is_signalled(&self, time: impl Into<Option<std::time::Duration>>) -> bool {
         use crate::sys::poll::{Direction, wait};
         self.event_descriptor().unwrap();
         let signal = self
@@ -278,7 +279,7 @@ impl Connection {
             .unwrap()
             .as_fd()
             .try_clone_to_owned();
-        wait(signal.unwrap().as_fd(), Direction::Read, None, Some(time)).unwrap()
+        wait(signal.unwrap().as_fd(), Direction::Read, None, time.into()).unwrap()
     }
 }
 

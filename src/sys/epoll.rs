@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::check;
 
-pub struct Epoll(OwnedFd);
+pub struct Epoll(pub(super) OwnedFd);
 
 /// What to wait for. The end of the connection is always reported too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
