@@ -303,6 +303,7 @@ impl State {
         Interest {
             read: self.reader.is_some(),
             write: self.blocked,
+            end: false,
         }
     }
 

@@ -122,6 +122,7 @@ fn running() -> io::Result<Arc<IoThread>> {
 const READ: Interest = Interest {
     read: true,
     write: false,
+    end: false,
 };
 
 impl IoThread {
