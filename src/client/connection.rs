@@ -14,7 +14,7 @@ use super::io_thread::{self, Registration};
 use super::lock::Lock;
 use super::log::{Log, Notes};
 use super::options::Options;
-use super::record::{CLOSED, Recorder};
+use super::record::Recorder;
 use super::turns::Aftermath;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -30,7 +30,7 @@ use crate::sys::sync::MutexGuard;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
 use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
-use crate::wire::transcript::Entry;
+use crate::wire::transcript::{CLOSED, Entry};
 
 /// A low limit for messages does not make the queue of events forget.
 const LEAST_EVENT_BYTES: usize = 4 << 20;
@@ -304,6 +304,7 @@ impl State {
         Interest {
             read: self.reader.is_some(),
             write: self.blocked,
+            end: false,
         }
     }
 

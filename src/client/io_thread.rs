@@ -123,6 +123,7 @@ fn running() -> io::Result<Arc<IoThread>> {
 const READ: Interest = Interest {
     read: true,
     write: false,
+    end: false,
 };
 
 impl IoThread {

@@ -20,7 +20,7 @@ mod step;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 pub use machine::Guest;
 
 use crate::error::{Error, Result, Status};
+use crate::sys::environment;
+use crate::sys::socket::MAX_UNIX_PATH;
 use crate::transport::{Address, Listener, Target};
 use crate::wire::{Arguments, check_name, children};
 use faults::{Fault, Place};
@@ -71,8 +73,7 @@ impl Mock {
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let name = format!("libqmp-mock-{}-{count}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            match Listener::at_path(&path) {
+            match Listener::at_path(&temporary(&name)) {
                 // Left by a process of the same number.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 listener => return Mock::serve(listener.map_err(|error| cannot_listen(&error))?),
@@ -233,6 +234,16 @@ impl Mock {
         if place != "*" && check_name(name).is_err() {
             return Err(Error::invalid("command is no name of a command"));
         }
+        let heard = match effect {
+            Effect::Answer(_) => ![GREETING, EVENT].contains(&place),
+            Effect::Fault(_) => true,
+            Effect::Delay(_) | Effect::Before(_) | Effect::After(_) => place != EVENT,
+        };
+        if !heard {
+            return Err(Error::invalid(format!(
+                "command is {place:?}, which is none"
+            )));
+        }
         if times == Some(0) {
             return Err(Error::invalid("times is 0"));
         }
@@ -286,7 +297,11 @@ impl Mock {
                     .then(|| Err(state.received.missing(&expected)))
             })
         });
-        met.unwrap_or_else(|| Err(self.shared.lock().received.missing(&expected)))
+        met.unwrap_or_else(|| {
+            let received = &mut self.shared.lock().received;
+            let at_last = received.meets(&expected);
+            at_last.unwrap_or_else(|| Err(received.missing(&expected)))
+        })
     }
 
     /// Plays a transcript from the next connection on.
@@ -306,7 +321,7 @@ impl Mock {
             None => Some(Err(Error::invalid("no transcript is replayed"))),
         });
         outcome.unwrap_or_else(|| match &self.shared.lock().replay {
-            Some(replay) => Err(replay.missing()),
+            Some(replay) => replay.outcome().unwrap_or_else(|| Err(replay.missing())),
             None => Ok(()),
         })
     }
@@ -347,6 +362,20 @@ impl Drop for Mock {
 /// All faults there are, as JSON text.
 pub fn faults_json() -> String {
     faults::catalogue()
+}
+
+/// A path in TMPDIR, where that is of use for sockets.
+fn temporary(name: &str) -> PathBuf {
+    let chosen = environment::variable(c"TMPDIR").map(|directory| Path::new(&directory).join(name));
+    let is_fit = |path: &PathBuf| {
+        let fits = path
+            .to_str()
+            .is_some_and(|text| text.len() <= MAX_UNIX_PATH);
+        path.is_absolute() && fits
+    };
+    chosen
+        .filter(is_fit)
+        .unwrap_or_else(|| Path::new("/tmp").join(name))
 }
 
 fn listen(address: &[u8]) -> Result<Listener> {

@@ -13,13 +13,18 @@ use super::machine::{self, Machine, Outcome};
 use super::message::{Answer, Event, Message};
 use super::received::Received;
 use super::replay::Replay;
-use super::script::{EVENT, GREETING, Script, Treatment};
+use super::script::{EVENT, GREETING, NEGOTIATION, Script, Treatment};
 use super::step::Step;
 use crate::sys::epoll::{Epoll, Interest};
+use crate::sys::fork::Before;
 use crate::transport::Listener;
 
 /// Longer waits are for ever.
 const LONGEST: Duration = Duration::from_secs(1 << 32);
+/// How many bytes of commands of one connection are executed before the others have their turn.
+const SHARE: usize = 1 << 16;
+/// How long nobody is accepted when there was no descriptor or memory left for it.
+const SHORTAGE: Duration = Duration::from_millis(100);
 
 pub(super) struct State {
     pub(super) machine: Machine,
@@ -34,6 +39,8 @@ pub(super) struct State {
     pub(super) ended: bool,
     listener: Option<Listener>,
     listening: bool,
+    /// Nobody is accepted before.
+    accepts_at: Option<Instant>,
     links: BTreeMap<u32, Served>,
     next_link: u32,
     /// Connections that got something to do.
@@ -67,6 +74,7 @@ impl State {
             ended: false,
             listener: Some(listener),
             listening: false,
+            accepts_at: None,
             links: BTreeMap::new(),
             next_link: LISTENER + 1,
             touched: BTreeSet::new(),
@@ -115,9 +123,9 @@ impl State {
     ) -> Option<Instant> {
         for id in fired {
             // Armed for nothing, it can only have fired for its end.
-            match self.links.get_mut(id) {
-                Some(served) if served.link.wants() == (false, false) => served.link.closed = true,
-                _ => {}
+            if let Some(Served { link, .. }) = self.links.get_mut(id) {
+                let wants = link.wants();
+                link.closed |= !wants.read && !wants.write;
             }
         }
         self.touched.extend(fired);
@@ -135,7 +143,7 @@ impl State {
         self.finish_orphans(now);
         let mut worked = BTreeSet::new();
         loop {
-            self.accept();
+            self.accept(now);
             let Some(id) = self.touched.pop_first() else {
                 break;
             };
@@ -145,23 +153,40 @@ impl State {
         for id in worked {
             self.arm(id, epoll, token(id));
         }
-        self.listen(epoll, token(LISTENER));
+        self.listen(epoll, token(LISTENER), now);
         let links = self
             .links
             .values()
             .filter_map(|served| served.link.next_due());
         let orphans = self.orphans.iter().filter_map(|orphan| orphan.due);
-        links.chain(orphans).chain(self.guest_obeys).min()
+        let others = [self.guest_obeys, self.accepts_at];
+        let others = others.into_iter().flatten();
+        links.chain(orphans).chain(others).min()
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, now: Instant) {
+        if self.accepts_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.accepts_at = None;
         while self.links.len() < self.most_clients {
-            let Some(Ok(client)) = self.listener.as_ref().map(Listener::accept) else {
-                return;
+            let before = Before::now();
+            let client = match self.listener.as_ref().map(Listener::accept) {
+                None => return,
+                Some(Ok(client)) => client,
+                Some(Err(error)) => {
+                    match error.kind() {
+                        io::ErrorKind::WouldBlock => return,
+                        io::ErrorKind::ConnectionAborted => continue, // and the next
+                        // Whoever waits would be reported again at once, and for ever.
+                        _ => self.accepts_at = Some(now + SHORTAGE),
+                    }
+                    return;
+                }
             };
             let id = self.next_link;
             self.next_link = self.next_link.checked_add(1).unwrap_or(LISTENER + 1);
-            let link = Link::new(client);
+            let link = Link::new(client, before);
             self.links.insert(id, Served { link, added: false });
             self.greet(id);
         }
@@ -170,7 +195,12 @@ impl State {
     fn greet(&mut self, id: u32) {
         if let Some(replay) = &mut self.replay {
             let said = replay.begin();
-            return self.say(Some(id), said);
+            let ended = replay.has_ended();
+            self.say(Some(id), said);
+            if ended {
+                self.end();
+            }
+            return;
         }
         let greeting = Message::Greeting {
             version: self.machine.version(),
@@ -195,6 +225,7 @@ impl State {
 
     /// Reads, executes and sends for one connection until it would have to wait.
     fn work(&mut self, id: u32, now: Instant) {
+        let mut share = SHARE;
         loop {
             let keep = self.script.may_reset();
             let Some(Served { link, .. }) = self.links.get_mut(&id) else {
@@ -210,15 +241,19 @@ impl State {
             if link.closed {
                 break;
             }
-            if keep {
-                link.take_kept(read);
+            if link.current.is_none() {
+                link.take_kept();
             }
-            if read == 0 && !executed {
+            share = share.saturating_sub(read);
+            // With more to read it is back at once.
+            if (read == 0 && !executed) || share == 0 {
                 return;
             }
         }
+        self.held.retain(|(link, _)| *link != id);
         if let Some(Served { mut link, .. }) = self.links.remove(&id) {
-            self.orphans.extend(link.current.take());
+            let current = link.current.take();
+            self.orphans.extend(current.filter(|it| it.due.is_some()));
         }
     }
 
@@ -229,7 +264,14 @@ impl State {
             if let Some(current) = link.current.take() {
                 if current.due.is_none_or(|due| due > now) {
                     link.current = Some(current);
-                    return some;
+                    let Some(command) = link.next_out_of_band() else {
+                        return some;
+                    };
+                    self.received.add(&command);
+                    let treatment = self.script.take(&command.name);
+                    self.perform(Some(id), command, treatment, now);
+                    some = true;
+                    continue;
                 }
                 self.perform(Some(id), current.command, current.treatment, now);
                 continue;
@@ -248,7 +290,14 @@ impl State {
 
     fn begin(&mut self, id: u32, command: Command, now: Instant) {
         self.received.add(&command);
-        let treatment = self.script.take(&command.name);
+        let negotiated = self
+            .links
+            .get(&id)
+            .is_some_and(|served| served.link.negotiated);
+        let treatment = match negotiated || command.name == NEGOTIATION {
+            true => self.script.take(&command.name),
+            false => Treatment::default(), // refused, whatever the script has for it
+        };
         match treatment.delay {
             None => self.perform(Some(id), command, treatment, now),
             Some(time) => {
@@ -400,8 +449,7 @@ impl State {
         let Some(served) = self.links.get_mut(&id) else {
             return;
         };
-        let (read, write) = served.link.wants();
-        let interest = Interest { read, write };
+        let interest = served.link.wants();
         let armed = match served.added {
             true => epoll.arm(served.link.as_fd(), token, interest),
             false => epoll.add(served.link.as_fd(), token, interest),
@@ -412,8 +460,9 @@ impl State {
         }
     }
 
-    fn listen(&mut self, epoll: &Epoll, token: u64) {
-        if self.listening || self.links.len() >= self.most_clients {
+    fn listen(&mut self, epoll: &Epoll, token: u64, now: Instant) {
+        let waits = self.accepts_at.is_some_and(|at| at > now);
+        if self.listening || waits || self.links.len() >= self.most_clients {
             return;
         }
         let Some(listener) = &self.listener else {
@@ -422,6 +471,7 @@ impl State {
         let interest = Interest {
             read: true,
             write: false,
+            end: false,
         };
         // The first time it is not there yet.
         let armed = match epoll.arm(listener.as_fd(), token, interest) {
