@@ -10,6 +10,7 @@ mod faults;
 mod link;
 mod machine;
 mod message;
+mod place;
 mod received;
 mod replay;
 mod script;
@@ -17,20 +18,15 @@ mod service;
 mod state;
 mod step;
 
-use std::io;
-use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use machine::Guest;
 
-use crate::error::{Error, Result, Status};
-use crate::sys::environment;
-use crate::sys::socket::MAX_UNIX_PATH;
-use crate::transport::{Address, Listener, Target};
+use crate::error::{Error, Result};
+use crate::transport::Listener;
 use crate::wire::{Arguments, check_name, children};
 use faults::{Fault, Place};
 use message::{Answer, Event};
@@ -64,25 +60,18 @@ impl Mock {
     /// Listens on `address`, in the forms that clients use: a path that does not exist yet, an abstract name, or TCP on a loopback
     /// address, with port 0 for any.
     pub fn start(address: &[u8]) -> Result<Mock> {
-        Mock::serve(listen(address)?)
+        Mock::serve(place::listen(address)?)
     }
 
     /// Listens on a fresh path among the temporary files.
     pub fn start_temporary() -> Result<Mock> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("libqmp-mock-{}-{count}", std::process::id());
-            match Listener::at_path(&temporary(&name)) {
-                // Left by a process of the same number.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                listener => return Mock::serve(listener.map_err(|error| cannot_listen(&error))?),
-            }
-        }
+        Mock::serve(place::listen_temporary()?)
     }
 
     fn serve(listener: Listener) -> Result<Mock> {
-        let address = listener.address().map_err(|error| cannot_listen(&error))?;
+        let address = listener
+            .address()
+            .map_err(|error| place::cannot_listen(&error))?;
         let service = service::running().map_err(|error| Error::os("start a mock", &error))?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(listener)),
@@ -362,51 +351,6 @@ impl Drop for Mock {
 /// All faults there are, as JSON text.
 pub fn faults_json() -> String {
     faults::catalogue()
-}
-
-/// A path in TMPDIR, where that is of use for sockets.
-fn temporary(name: &str) -> PathBuf {
-    let chosen = environment::variable(c"TMPDIR").map(|directory| Path::new(&directory).join(name));
-    let is_fit = |path: &PathBuf| {
-        let fits = path
-            .to_str()
-            .is_some_and(|text| text.len() <= MAX_UNIX_PATH);
-        path.is_absolute() && fits
-    };
-    chosen
-        .filter(is_fit)
-        .unwrap_or_else(|| Path::new("/tmp").join(name))
-}
-
-fn listen(address: &[u8]) -> Result<Listener> {
-    let tcp = address.strip_prefix(b"tcp:").map(|rest| {
-        let at = std::str::from_utf8(rest).ok()?.parse::<SocketAddr>().ok()?;
-        at.ip().is_loopback().then_some(at)
-    });
-    let listener = match tcp {
-        Some(Some(at)) => Listener::at_tcp(at),
-        Some(None) => {
-            return Err(Error::invalid(
-                "a mock listens on loopback only: want tcp:127.0.0.1:PORT or tcp:[::1]:PORT",
-            ));
-        }
-        None => match Address::parse(address)? {
-            Address::Resolved(Target::Path(path)) => {
-                Listener::at_path(Path::new(std::ffi::OsStr::from_bytes(&path)))
-            }
-            Address::Resolved(Target::Abstract(name)) => Listener::at_abstract(&name),
-            _ => return Err(Error::invalid("a mock cannot listen on a descriptor")),
-        },
-    };
-    listener.map_err(|error| cannot_listen(&error))
-}
-
-fn cannot_listen(error: &io::Error) -> Error {
-    let mut failure = Error::os("listen for a mock's clients", error);
-    if error.kind() == io::ErrorKind::AddrInUse {
-        failure.status = Status::Busy;
-    }
-    failure
 }
 
 /// The text of one JSON value, on one line.
