@@ -18,7 +18,7 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-.PHONY: all check soak demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
+.PHONY: all check soak model demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
 
 all: $(LIBRARY)
 
@@ -35,6 +35,12 @@ check: all guest
 soak: all guest
 	$(MAKE) -C c-tests soak SOAK_SECONDS=$(SOAK_SECONDS)
 
+# The reader role, the slots and the close under a checker that chooses who runs next. Settings, in
+# the environment: src/client/model/mod.rs. SCENARIO=f89 runs those whose names begin so.
+model:
+	RUSTFLAGS="$$RUSTFLAGS --cfg model" CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_TARGET_DIR=$(TARGET)/model \
+	    $(CARGO) test --lib client::model::scenarios::$(SCENARIO)
+
 demo: all guest
 	@TARGET=$(TARGET) examples/c/demo.sh
 
@@ -47,6 +53,17 @@ fuzz:
 
 fuzz-long:
 	$(MAKE) -C fuzz long
+
+# Undefined behaviour, in the rooms and system calls that Miri can follow, and without what is large. Needs nightly Rust with miri.
+MIRI_TESTS = wire:: session:: ffi:: sys::fork sys::futex sys::text
+MIRI_SKIPS = bounded linear large limits depth long schema never_answered
+
+miri:
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib -- $(MIRI_TESTS) $(MIRI_SKIPS:%=--skip %)
+
+# Data races. Needs nightly Rust with rust-src, and clang.
+tsan: guest
+	$(MAKE) -C c-tests SANITIZE=thread
 
 header:
 	UPDATE_HEADER=1 $(CARGO) test --test header

@@ -10,8 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { BATCH = 2 << 20, CALLERS = 8, IN_TIME_MS = 5000 };
+
+static atomic_size_t *sent; /* bytes, shared with the server */
 
 static size_t write_event(char *at, size_t size, const char *name)
 {
@@ -32,6 +35,7 @@ static void flood(peer *peer, const size_t *sizes, size_t important)
         length += write_event(batch + length, sizes[i % count], i % important == 1 ? "STOP" : "TICK");
     if (peer_greet(peer)) {
         while (peer_say_bytes(peer, batch, length)) {
+            atomic_fetch_add(sent, length);
             while (peer_is_asked(peer) && (command = peer_hear(peer))) {
                 peer_answer(peer, command, "{}");
                 free(command);
@@ -91,6 +95,8 @@ static void count_events(qmp_client *client, uint64_t *last, uint64_t *lost)
 /* queue: the bytes that the header allows the queue. The rest is for the receive buffer, and for nine threads. */
 static void drown(server_script *script, uint64_t limit, double queue, const char *what)
 {
+    sent = mmap(NULL, sizeof *sent, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(sent != MAP_FAILED);
     remote *remote = remote_start(script);
     qmp_client *client = NULL;
     qmp_options *options = qmp_options_new();
@@ -118,6 +124,7 @@ static void drown(server_script *script, uint64_t limit, double queue, const cha
         if (callers[i].worst > worst)
             worst = callers[i].worst;
     }
+    CHECK_SOON((double)atomic_load(sent) > 3 * queue); /* on a slow machine it is not full yet */
     memory_check(queue + 4 * MIB, "a flood of %s events for %.1f s", what, (double)(now_ms() - begun) / 1000);
     count_events(client, &last, &lost);
     printf("flood: of %llu %s events %llu were lost, %d replies came meanwhile, the slowest took %lld ms\n",
@@ -159,9 +166,11 @@ static void f71_events_of_all_sizes_at_a_low_limit(void)
 int main(void)
 {
     RUN_ALONE(f71_small_events);
-    RUN_ALONE(f71_large_events);
     RUN_ALONE(f71_large_events_at_a_low_limit);
-    RUN_ALONE(f71_events_of_all_sizes);
     RUN_ALONE(f71_events_of_all_sizes_at_a_low_limit);
+    if (memory_is_countable()) { /* tools take minutes to fill 64 MiB */
+        RUN_ALONE(f71_large_events);
+        RUN_ALONE(f71_events_of_all_sizes);
+    }
     return memory_end();
 }

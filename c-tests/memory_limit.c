@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Where memory is limited, what a peer sends costs the call that asked for it, never the process. */
+/* Where memory is limited, what is large costs the call that sends or asks for it, never the process. */
 #include "support/child.h"
 #include "support/client.h"
 #include "support/server.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,60 @@ static void in_a_small_process(void)
     CHECK_STATUS(qmp_close(client), QMP_OK);
 }
 
+/* An object of about so many bytes, with as many members as it likes to have. */
+static char *arguments_of(size_t bytes, bool one_member)
+{
+    char *arguments = malloc(bytes + 64), *at = arguments;
+    at += sprintf(at, "{\"a\":\"x");
+    if (one_member) {
+        memset(at, 'x', bytes);
+        at += bytes;
+    } else {
+        for (unsigned member = 0; at < arguments + bytes; member++)
+            at += sprintf(at, "\",\"%x\":\"", member);
+    }
+    strcpy(at, "\"}");
+    return arguments;
+}
+
+static char *one_large, *many_small;
+
+/* What is not sent for want of memory has no unknown outcome, and the connection goes on. */
+static void refuses(qmp_client *client, const char *arguments)
+{
+    char *reply = NULL;
+    qmp_error *error = NULL;
+    qmp_status status = qmp_execute_json(client, "stop", arguments, PATIENCE_MS, NULL, &reply, &error);
+    CHECK(error && !error->outcome_unknown && error->os_errno == ENOMEM);
+    CHECK_ERROR(status, QMP_ERR_RESOURCE, error);
+    CHECK_STATUS(execute(client, "stop"), QMP_OK);
+}
+
+static void send_from_a_small_process(void)
+{
+    qmp_client *client = connect_to(server_address(the_server));
+    REQUIRE(client);
+    limit_memory(ROOM);
+    for (int i = 0; i < 3; i++) {
+        refuses(client, one_large);
+        refuses(client, many_small);
+    }
+    CHECK_STATUS(qmp_close(client), QMP_OK);
+}
+
+static void f105_large_arguments_in_a_small_process(void)
+{
+    if (is_instrumented())
+        SKIP("what watches the program needs much memory itself");
+    one_large = arguments_of(LARGEST, true);
+    many_small = arguments_of(12 * MIB, false);
+    the_server = server_start(serve_largely);
+    run_in_child(send_from_a_small_process);
+    server_stop(the_server);
+    free(one_large);
+    free(many_small);
+}
+
 static void f105_a_large_reply_in_a_small_process(void)
 {
     if (is_instrumented())
@@ -119,6 +174,7 @@ static void f105_a_large_reply_in_a_small_process(void)
 
 int main(void)
 {
+    RUN(f105_large_arguments_in_a_small_process);
     RUN(f105_a_large_reply_in_a_small_process);
     return check_end();
 }

@@ -3,12 +3,18 @@
 #include "support/client.h"
 #include "support/directory.h"
 
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static qmp_error *error;
@@ -206,6 +212,90 @@ static void a_child_has_its_own_mocks(void)
     CHECK_STATUS(qmp_mock_stop(mock), QMP_OK);
 }
 
+/* Copies of its sockets in a child must not keep its clients waiting. */
+static void stopping_ends_clients_whose_sockets_a_child_has(void)
+{
+    char name[64];
+    snprintf(name, sizeof name, "abstract:libqmp-fork-%d", (int)getpid());
+    qmp_mock *mock = started(name);
+    qmp_client *client = client_of(mock), *next = NULL;
+    pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    qmp_event *event = NULL;
+    CHECK_STATUS(qmp_mock_stop(mock), QMP_OK);
+    CHECK_ERROR(qmp_poll_event(client, PATIENCE_MS, NULL, &event, &error), QMP_ERR_DISCONNECTED, error);
+    CHECK_ERROR(qmp_connect(name, NULL, PATIENCE_MS, NULL, &next, &error), QMP_ERR_REFUSED, error);
+    CHECK_STATUS(qmp_close(client), QMP_OK);
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+}
+
+/* Nobody can be accepted: that costs no time, and is over when it is over. */
+static void waits_for_a_descriptor(void)
+{
+    struct rlimit before, few;
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 64;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    char *address = NULL;
+    qmp_mock *mock = started(NULL);
+    CHECK_STATUS(qmp_mock_address(mock, &address, &error), QMP_OK);
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", address);
+    int client = socket(AF_UNIX, SOCK_STREAM, 0), filled[64], count = 0;
+    while ((filled[count] = dup(client)) >= 0)
+        count++;
+    CHECK_INT(connect(client, (struct sockaddr *)&to, sizeof to), 0);
+    struct pollfd greeting = {.fd = client, .events = POLLIN};
+    clock_t used = clock();
+    CHECK_INT(poll(&greeting, 1, 2000), 0);
+    CHECK(clock() - used < CLOCKS_PER_SEC / 10); /* of the processor, whatever else runs */
+    for (int at = 0; at < count; at++)
+        close(filled[at]);
+    CHECK_INT(poll(&greeting, 1, PATIENCE_MS), 1);
+    close(client);
+    qmp_string_free(address);
+    CHECK_STATUS(qmp_mock_stop(mock), QMP_OK);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void finds_a_place_whatever_tmpdir_is(void)
+{
+    const char *found = getenv("TMPDIR");
+    char *before = found ? strdup(found) : NULL, long_one[300] = "/tmp";
+    while (strlen(long_one) < 200)
+        strcat(long_one, "/.");
+    const char *odd[] = {"", ".", "no/such", "/tmp/\xff", long_one};
+    for (size_t at = 0; at < sizeof odd / sizeof *odd; at++) {
+        setenv("TMPDIR", odd[at], 1);
+        serves_at(NULL, "/tmp/libqmp-mock-");
+    }
+    setenv("TMPDIR", directory, 1);
+    serves_at(NULL, directory);
+    unsetenv("TMPDIR");
+    if (before)
+        setenv("TMPDIR", before, 1);
+    free(before);
+}
+
+static void a_relative_path_becomes_absolute(void)
+{
+    char *here = getcwd(NULL, 0), path[200];
+    struct stat file;
+    REQUIRE(here != NULL && chdir(directory) == 0);
+    qmp_mock *mock = started("unix:tcp:1");
+    snprintf(path, sizeof path, "%s/tcp:1", directory);
+    CHECK_INT(chdir(here), 0);
+    qmp_client *client = client_of(mock);
+    check_reply(client, "query-name", "{}");
+    CHECK_STATUS(qmp_close(client), QMP_OK);
+    CHECK_STATUS(qmp_mock_stop(mock), QMP_OK);
+    CHECK(stat(path, &file) != 0);
+    free(here);
+}
+
 int main(void)
 {
     directory_make(directory, sizeof directory);
@@ -216,6 +306,10 @@ int main(void)
     RUN(the_header_names_every_fault);
     RUN(stopping_races_with_everything);
     RUN(a_child_has_its_own_mocks);
+    RUN(stopping_ends_clients_whose_sockets_a_child_has);
+    RUN(waits_for_a_descriptor);
+    RUN(finds_a_place_whatever_tmpdir_is);
+    RUN(a_relative_path_becomes_absolute);
     directory_remove(directory);
     return check_end();
 }

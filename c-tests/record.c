@@ -1,77 +1,17 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* A recorded session is what the wire saw, in its order, and recording never costs a call. */
-#include "support/client.h"
-#include "support/directory.h"
+/* A recorded session is what the wire saw, in its order. */
 #include "support/file.h"
+#include "support/recording.h"
 #include "support/server.h"
 #include "support/vm.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-static char directory[64], path[128];
-
-static qmp_options *recording_to(const char *file)
-{
-    qmp_options *options = qmp_options_new();
-    snprintf(path, sizeof path, "%s/%s", directory, file);
-    CHECK_STATUS(qmp_options_set_record(options, path), QMP_OK);
-    return options;
-}
-
-static qmp_client *record_from(const char *address, qmp_options *options)
-{
-    qmp_client *client = NULL;
-    CHECK_STATUS(qmp_connect(address, options, PATIENCE_MS, NULL, &client, NULL), QMP_OK);
-    return client;
-}
-
-/* The next line of a transcript without its time, which never runs backwards. */
-static char *next_line(char **rest, long long *ms)
-{
-    long long now = -1;
-    int start = 0;
-    char *line = strsep(rest, "\n");
-    if (!line || sscanf(line, "{\"ms\": %lld, %n", &now, &start) != 1 || start == 0)
-        return line;
-    CHECK(now >= *ms);
-    *ms = now;
-    return line + start;
-}
-
-/* Checks what follows the first line, up to a NULL; "…" at the end of a line stands for any rest. */
-static void check_transcript(const char *file, const char *const *lines)
-{
-    long long ms = 0;
-    char *text = file_text(file), *rest = text, *line;
-    CHECK(text != NULL);
-    CHECK_STR(next_line(&rest, &ms), "{\"transcript\": 1, \"library\": \"" VERSION "\"}");
-    for (; *lines; lines++) {
-        size_t same = strlen(*lines) - strlen("…");
-        line = next_line(&rest, &ms);
-        if (!line || strcmp(*lines + same, "…") != 0 || strncmp(line, *lines, same) != 0)
-            CHECK_STR(line, *lines);
-    }
-    CHECK_STR(next_line(&rest, &ms), "");
-    CHECK(rest == NULL);
-    free(text);
-}
-
-#define GREETED                                                                                    \
-    "\"received\": {\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7},"          \
-    "\"package\":\"scripted\"},\"capabilities\":[\"oob\"]}}}",                                     \
-    "\"sent\": {\"execute\":\"qmp_capabilities\",\"id\":…", "\"received\": {\"return\":{},\"id\":…"
-#define CLOSED "\"ended\": \"the connection was closed here\"}"
 
 static void serve_a_session(peer *peer)
 {
@@ -102,7 +42,7 @@ static void the_session_stands_in_the_file(void)
                                   &reply, NULL),
                  QMP_ERR_COMMAND);
     CHECK_STATUS(qmp_close(client), QMP_OK);
-    check_transcript(path, (const char *const[]){
+    check_transcript((const char *const[]){
         GREETED,
         "\"sent\": {\"execute\":\"stop\",\"id\":1}}",
         "\"received\": {\"event\":\"STOP\",\"data\":{\"text\":\"a  b\\n\"}}}",
@@ -111,17 +51,17 @@ static void the_session_stands_in_the_file(void)
         "\"id\":\"s\"},\"id\":2}}",
         "\"received\": {\"error\":{\"class\":\"GenericError\",\"desc\":\"no\"},\"id\":2}}",
         CLOSED, NULL});
-    CHECK(stat(path, &status) == 0 && (status.st_mode & 07777) == 0600);
+    CHECK(stat(transcript, &status) == 0 && (status.st_mode & 07777) == 0600);
 
     /* The next session begins the file anew, and with NULL there is none. */
     client = record_from(server_address(server), options);
     qmp_close(client);
-    check_transcript(path, (const char *const[]){GREETED, CLOSED, NULL});
+    check_transcript((const char *const[]){GREETED, CLOSED, NULL});
     CHECK_STATUS(qmp_options_set_record(options, NULL), QMP_OK);
-    CHECK_INT(unlink(path), 0);
+    CHECK_INT(unlink(transcript), 0);
     client = record_from(server_address(server), options);
     qmp_close(client);
-    CHECK(access(path, F_OK) != 0);
+    CHECK(access(transcript, F_OK) != 0);
     qmp_options_free(options);
     server_stop(server);
 }
@@ -151,7 +91,7 @@ static void what_is_no_message_is_shown(void)
     qmp_event_free(event);
     CHECK_STATUS(qmp_poll_event(client, PATIENCE_MS, NULL, &event, NULL), QMP_ERR_DISCONNECTED);
     qmp_close(client);
-    check_transcript(path, (const char *const[]){
+    check_transcript((const char *const[]){
         GREETED,
         "\"skipped\": \"a message that is no JSON\"}",
         "\"skipped\": \"JSON that is no object\"}",
@@ -181,12 +121,12 @@ static void a_handshake_that_fails_is_recorded(void)
     server *server = server_start(serve_the_web);
     qmp_options *options = recording_to("web");
     CHECK_STATUS(qmp_connect(server_address(server), options, PATIENCE_MS, NULL, &client, NULL), QMP_ERR_PROTOCOL);
-    check_transcript(path, (const char *const[]){"\"garbage\": \"HTTP/1.1 400 Bad Request…",
+    check_transcript((const char *const[]){"\"garbage\": \"HTTP/1.1 400 Bad Request…",
                                                  "\"ended\": \"the peer does not speak QMP, it is an HTTP server…", NULL});
     server_stop(server);
     server = server_start(serve_nothing);
     CHECK_STATUS(qmp_connect(server_address(server), options, 50, NULL, &client, NULL), QMP_ERR_BUSY);
-    check_transcript(path, (const char *const[]){CLOSED, NULL});
+    check_transcript((const char *const[]){CLOSED, NULL});
     qmp_options_free(options);
     server_stop(server);
 }
@@ -209,7 +149,7 @@ static void the_vms_end_is_recorded(void)
     CHECK_STATUS(execute(client, "stop"), QMP_OK);
     CHECK_STATUS(qmp_poll_event(client, PATIENCE_MS, NULL, &event, NULL), QMP_ERR_DISCONNECTED);
     qmp_close(client);
-    check_transcript(path, (const char *const[]){GREETED, "\"sent\": {\"execute\":\"stop\",\"id\":1}}",
+    check_transcript((const char *const[]){GREETED, "\"sent\": {\"execute\":\"stop\",\"id\":1}}",
                                                  "\"received\": {\"return\":{},\"id\":1}}",
                                                  "\"ended\": \"the VM ended the connection\"}", NULL});
     qmp_options_free(options);
@@ -245,7 +185,7 @@ static void a_command_sent_in_part_is_not_in_it(void)
     CHECK_STATUS(qmp_execute_json(client, "stop", arguments, PATIENCE_MS, cancel, &reply, NULL), QMP_ERR_CANCELLED);
     atomic_store(&torn, true);
     qmp_close(client);
-    check_transcript(path, (const char *const[]){GREETED, "\"ended\": \"the connection was closed because a command…", NULL});
+    check_transcript((const char *const[]){GREETED, "\"ended\": \"the connection was closed because a command…", NULL});
     free(arguments);
     qmp_cancel_free(cancel);
     qmp_options_free(options);
@@ -277,7 +217,7 @@ static void every_command_stands_before_its_reply(void)
 
     long long ms = 0;
     int id, events = 0, replies = 0;
-    char *text = file_text(path), *rest = text, *line;
+    char *text = file_text(transcript), *rest = text, *line;
     for (int i = 0; i < 4; i++)
         next_line(&rest, &ms);
     while ((line = next_line(&rest, &ms)) && *line) {
@@ -299,177 +239,6 @@ static void every_command_stands_before_its_reply(void)
     free(text);
     qmp_options_free(options);
     server_stop(server);
-}
-
-static void cannot_be_opened(const char *file, const char *address, qmp_status expected)
-{
-    qmp_options *options = recording_to(file);
-    qmp_client *client = (qmp_client *)1;
-    qmp_error *error = NULL;
-    CHECK_STATUS(qmp_connect(address, options, PATIENCE_MS, NULL, &client, &error), expected);
-    CHECK(client == NULL);
-    CHECK_HAS(error ? error->message : NULL, path);
-    qmp_error_free(error);
-    qmp_options_free(options);
-}
-
-/*
- * Asks in a child of this process. That says yes by killing itself: if it exited, valgrind would
- * report as lost what threads that it does not have had on their stacks.
- */
-static bool holds_in_a_child(bool (*holds)(const char *address), const char *address)
-{
-    int status = 0;
-    pid_t child = fork();
-    if (child == 0) {
-        if (holds(address))
-            kill(getpid(), SIGKILL);
-        _exit(1);
-    }
-    return waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
-/* With the rights of somebody else if we are root, who is let in everywhere. */
-static bool is_locked_out(const char *address)
-{
-    qmp_options *options = recording_to("locked/file");
-    qmp_client *client;
-    qmp_error *error = NULL;
-    if (geteuid() == 0 && (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0))
-        return false;
-    return qmp_connect(address, options, PATIENCE_MS, NULL, &client, &error) == QMP_ERR_PERMISSION &&
-           strstr(error->message, path);
-}
-
-static void a_file_that_cannot_be_opened_fails_connecting(void)
-{
-    server *server = server_start_tcp(serve_plainly);
-    const char *address = server_address(server);
-    char given[32], locked[128];
-    int fd = server_connect(server);
-
-    cannot_be_opened("missing/file", address, QMP_ERR_NOT_FOUND);
-    cannot_be_opened(".", address, QMP_ERR_IO);
-    snprintf(given, sizeof given, "fd:%d", fd);
-    cannot_be_opened("missing/file", given, QMP_ERR_NOT_FOUND);
-    CHECK(fcntl(fd, F_GETFD) == -1 && errno == EBADF); /* taken over, as the header says */
-
-    /* Neither waits for a reader, nor dies with it. */
-    snprintf(path, sizeof path, "%s/fifo", directory);
-    CHECK_INT(mkfifo(path, 0600), 0);
-    cannot_be_opened("fifo", address, QMP_ERR_IO);
-    fd = open(path, O_RDONLY | O_NONBLOCK);
-    cannot_be_opened("fifo", address, QMP_ERR_IO);
-    close(fd);
-
-    snprintf(locked, sizeof locked, "%s/locked", directory);
-    CHECK_INT(mkdir(locked, 0), 0);
-    CHECK(holds_in_a_child(is_locked_out, address));
-    CHECK_SOON(server_open(server) == 0);
-    server_stop(server);
-}
-
-struct warnings {
-    atomic_int count;
-    char text[256];
-};
-
-static void count_warnings(void *user_data, int32_t level, const char *message)
-{
-    struct warnings *warnings = user_data;
-    if (level == QMP_LOG_WARN && atomic_fetch_add(&warnings->count, 1) == 0)
-        snprintf(warnings->text, sizeof warnings->text, "%s", message);
-}
-
-/* A limit on the size of files does what a full disk does. */
-static void a_full_disk_ends_the_recording_alone(void)
-{
-    enum { MOST = 4096 };
-    struct warnings warnings = {0};
-    struct rlimit before, full;
-    struct stat status;
-    server *server = server_start(serve_ticking);
-    qmp_options *options = recording_to("full");
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_WARN, count_warnings, &warnings, NULL), QMP_OK);
-    qmp_client *client = record_from(server_address(server), options);
-    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-    bool all = true;
-    CHECK_INT(getrlimit(RLIMIT_FSIZE, &before), 0);
-    full = before;
-    full.rlim_cur = MOST;
-    CHECK_INT(setrlimit(RLIMIT_FSIZE, &full), 0);
-    for (int i = 0; i < 100; i++)
-        all &= execute(client, "stop") == QMP_OK;
-    CHECK_INT(setrlimit(RLIMIT_FSIZE, &before), 0);
-    signal(SIGXFSZ, handler);
-    CHECK(all);
-    CHECK_STATUS(execute(client, "stop"), QMP_OK);
-    CHECK_INT(atomic_load(&warnings.count), 1);
-    CHECK_HAS(warnings.text, "recording");
-    CHECK(stat(path, &status) == 0 && status.st_size == MOST);
-    qmp_close(client);
-    qmp_options_free(options);
-
-    /* On a device that is full from the start there is nothing to begin with. */
-    options = qmp_options_new();
-    CHECK_STATUS(qmp_options_set_record(options, "/dev/full"), QMP_OK);
-    CHECK_STATUS(qmp_connect(server_address(server), options, PATIENCE_MS, NULL, &client, NULL), QMP_ERR_RESOURCE);
-    qmp_options_free(options);
-    server_stop(server);
-}
-
-static bool is_recorded(pid_t pid, int number)
-{
-    char name[256];
-    snprintf(name, sizeof name, "%s/all/qmp-%d-%d.jsonl", directory, (int)pid, number);
-    return access(name, F_OK) == 0;
-}
-
-static bool is_the_first_of_its_process(const char *address)
-{
-    qmp_client *client;
-    return qmp_connect(address, NULL, PATIENCE_MS, NULL, &client, NULL) == QMP_OK && qmp_close(client) == QMP_OK &&
-           is_recorded(getpid(), 1);
-}
-
-static void the_environment_records_every_client(void)
-{
-    char all[128];
-    server *server = server_start(serve_plainly);
-    qmp_options *options = recording_to("chosen");
-    snprintf(all, sizeof all, "%s/all", directory);
-    CHECK_INT(mkdir(all, 0700), 0);
-    setenv("QMP_RECORD", all, 1);
-    for (int number = 1; number <= 2; number++) {
-        qmp_close(record_from(server_address(server), NULL));
-        CHECK(is_recorded(getpid(), number));
-    }
-    /* A path of its own wins. */
-    qmp_close(record_from(server_address(server), options));
-    check_transcript(path, (const char *const[]){GREETED, CLOSED, NULL});
-    CHECK(!is_recorded(getpid(), 3));
-
-    CHECK(holds_in_a_child(is_the_first_of_its_process, server_address(server)));
-
-    setenv("QMP_RECORD", "", 1);
-    qmp_close(record_from(server_address(server), NULL));
-    unsetenv("QMP_RECORD");
-    qmp_close(record_from(server_address(server), NULL));
-    CHECK(!is_recorded(getpid(), 3));
-    directory_remove(all);
-    qmp_options_free(options);
-    server_stop(server);
-}
-
-static void what_is_no_path_is_refused(void)
-{
-    qmp_options *options = qmp_options_new();
-    CHECK_STATUS(qmp_options_set_record(NULL, "/tmp"), NULL_HANDLE);
-    CHECK_STATUS(qmp_options_set_record(options, ""), QMP_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(qmp_options_set_record(options, "/\xff"), QMP_OK); /* paths are bytes */
-    CHECK_STATUS(qmp_options_set_record(options, NULL), QMP_OK);
-    qmp_options_free(options);
-    CHECK_STATUS(qmp_options_set_record(options, "/tmp"), QMP_ERR_INVALID_HANDLE);
 }
 
 static void say(qmp_client *client, const char *command, const char *arguments, qmp_status expected)
@@ -508,7 +277,7 @@ static void a_session_with_a_real_vm(void)
     qmp_options_free(options);
     vm_stop(vm);
 
-    char *text = file_text(kept ? kept : path), *at = text;
+    char *text = file_text(kept ? kept : transcript), *at = text;
     const char *const in_order[] = {
         "\"received\": {\"QMP\":", "\"sent\": {\"execute\":\"qmp_capabilities\"", "\"sent\": {\"execute\":\"stop\"",
         "\"event\":\"STOP\"", "\"received\": {\"return\":", "\"sent\": {\"execute\":\"cont\"", "\"event\":\"RESUME\"",
@@ -526,18 +295,14 @@ static void a_session_with_a_real_vm(void)
 
 int main(void)
 {
-    directory_make(directory, sizeof directory);
+    recordings_make();
     RUN(the_session_stands_in_the_file);
     RUN(what_is_no_message_is_shown);
     RUN(a_handshake_that_fails_is_recorded);
     RUN(the_vms_end_is_recorded);
     RUN(a_command_sent_in_part_is_not_in_it);
     RUN(every_command_stands_before_its_reply);
-    RUN(a_file_that_cannot_be_opened_fails_connecting);
-    RUN(a_full_disk_ends_the_recording_alone);
-    RUN(the_environment_records_every_client);
-    RUN(what_is_no_path_is_refused);
     RUN(a_session_with_a_real_vm);
-    directory_remove(directory);
+    recordings_remove();
     return check_end();
 }

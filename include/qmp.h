@@ -736,8 +736,8 @@ typedef struct qmp_mock qmp_mock;
  * Starts a mock, and listens for clients.
  *
  * address: as in qmp_connect, "/PATH" or "unix:PATH" where nothing is yet, "abstract:NAME", or
- * "tcp:127.0.0.1:PORT" and "tcp:[::1]:PORT", port 0 being any free one; NULL for a fresh path
- * among the temporary files. mock: gets a handle, to be stopped with qmp_mock_stop. error: gets
+ * "tcp:127.0.0.1:PORT" and "tcp:[::1]:PORT", port 0 being any free one; NULL for a fresh path in
+ * $TMPDIR, or in /tmp where that is not set, not absolute, not UTF-8 or too long. mock: gets a handle, to be stopped with qmp_mock_stop. error: gets
  * the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_BUSY: the path or port is in use; QMP_ERR_NOT_FOUND: its directory is
@@ -746,11 +746,14 @@ typedef struct qmp_mock qmp_mock;
  *
  * The caller's part: address is a NUL-terminated string or NULL; mock and error may be written, or are NULL.
  */
-qmp_status qmp_mock_start(const char *address, qmp_mock **mock, qmp_error **error);
+qmp_status qmp_mock_start(const char *address,
+                          qmp_mock **mock,
+                          qmp_error **error);
 
 /**
  * Stops a mock and frees its handle. Its connections end without a farewell, as if QEMU were
- * killed, and the file of its socket is removed.
+ * killed, and the file of its socket is removed. Calls that wait for what it receives end with
+ * QMP_ERR_TIMEOUT.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED: the
  * parent's mock goes on untouched. Any thread. Since 0.1.
@@ -851,7 +854,8 @@ qmp_status qmp_mock_set_guest(qmp_mock *mock,
 
 /**
  * Sets whether the mock stays when its guest has gone down, as QEMU does with -no-shutdown: then
- * it sends SHUTDOWN and STOP, and its run state is "shutdown". Default false: the mock ends.
+ * it sends SHUTDOWN and STOP, and its run state is "shutdown"; or, when it panicked, GUEST_PANICKED
+ * and STOP, and its run state is "guest-panicked". Default false: the mock ends.
  *
  * error: gets the error; may be NULL.
  *
@@ -883,6 +887,8 @@ qmp_status qmp_mock_set_clients(qmp_mock *mock, uint32_t clients, qmp_error **er
  * and no event is sent. The command's name then stands in query-commands too.
  *
  * The oldest answer that is not used up counts; when none is left, the mock's own behaviour does.
+ * Before a client has negotiated, its commands are refused as by QEMU, whatever the script has for
+ * them.
  *
  * command: a name, or the beginning of names with "*" at its end; "*" is every command but the
  * negotiation ("qmp_capabilities"). value_json: what "return" is to be, any JSON value. times: for
@@ -938,8 +944,9 @@ qmp_status qmp_mock_reply_event(qmp_mock *mock,
                                 qmp_error **error);
 
 /**
- * Lets a command take its time. As with QEMU, the commands behind it wait, events do not, and when
- * its client leaves meanwhile, the reply goes to whoever is connected then.
+ * Lets a command take its time. As with QEMU, the commands behind it wait, but events and commands
+ * out of band do not, and when its client leaves meanwhile, the reply goes to whoever is connected
+ * then. Unlike QEMU's, other clients' commands do not wait.
  *
  * command, times: as in qmp_mock_reply, or "greeting". delay_ms: milliseconds, or QMP_FOREVER: it
  * is never executed. error: gets the error; may be NULL.
@@ -960,7 +967,8 @@ qmp_status qmp_mock_delay(qmp_mock *mock,
  *
  * place: "greeting", for a connection from its beginning; "event", for an event; or a command as in
  * qmp_mock_reply, for its reply. "qmp_capabilities" is the negotiation. fault: its name. amount: how
- * much, or 0 for the usual; the table gives the usual amounts in parentheses. times: as in
+ * much, or 0 for the usual; the table gives the usual amounts in parentheses. twice,
+ * blank-lines, event-first, many-keys and error-without-id go up to 1048576. times: as in
  * qmp_mock_reply. error: gets the error; may be NULL.
  *
  * How it is sent: bytewise; slow-loris (100 ms after each byte); pretty; no-newline; blank-lines
@@ -1077,14 +1085,17 @@ qmp_status qmp_mock_received_json(qmp_mock *mock, char **commands_json, qmp_erro
 /**
  * Gives how often the mock has received a command.
  *
- * command: its name. count: gets the number. error: gets the error; may be NULL.
+ * command: its name; negotiations ("qmp_capabilities") are not counted. count: gets the number. error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
  * Since 0.1.
  *
  * The caller's part: command is a NUL-terminated string or NULL; count and error may be written, or are NULL.
  */
-qmp_status qmp_mock_count(qmp_mock *mock, const char *command, uint64_t *count, qmp_error **error);
+qmp_status qmp_mock_count(qmp_mock *mock,
+                          const char *command,
+                          uint64_t *count,
+                          qmp_error **error);
 
 /**
  * Gives how many bytes clients have sent, negotiations included: to show that a call sent nothing.
@@ -1104,8 +1115,8 @@ qmp_status qmp_mock_bytes_received(qmp_mock *mock, uint64_t *bytes, qmp_error **
  * ended. What comes behind them is left to the next call.
  *
  * commands_json: a JSON array. An element is a command's name, or {"execute": name, "arguments":
- * {…}}, where the command may have further arguments. [] holds if nothing more has come. timeout_ms:
- * how long to wait, or QMP_FOREVER. error: gets the error; may be NULL.
+ * {…}}, where the command may have further arguments. [] does not wait: it holds if nothing more has
+ * come so far. timeout_ms: how long to wait, or QMP_FOREVER. error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_PROTOCOL: another command came, and the message says which; QMP_ERR_TIMEOUT:
  * not all have come, and the message says which is missing; QMP_ERR_INVALID_ARGUMENT;
@@ -1121,8 +1132,8 @@ qmp_status qmp_mock_expect(qmp_mock *mock,
 /**
  * Plays a recorded session back, from the next connection on: the same greeting, and to the same
  * requests the same replies and events, in place of anything else that the mock would say. When the
- * recording ends, so does the mock, if the recorded connection did. Each new connection begins at the
- * recording's beginning.
+ * recording ends, so does the mock, if it was the VM or a fault that ended the recorded connection.
+ * Each new connection begins at the recording's beginning.
  *
  * A request is the same if its command is and its arguments say the same; ids are translated, and
  * where the recording has "<redacted>" any value is the same. A request that differs is answered with

@@ -5,8 +5,22 @@
 
 #include <dirent.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
+
+static void *do_nothing(void *data)
+{
+    return data;
+}
+
+/* ThreadSanitizer starts a thread of its own with the first of the program, and keeps it: so have it do so now. */
+__attribute__((constructor)) static void start_tools(void)
+{
+    pthread_t thread;
+    if (is_instrumented() && pthread_create(&thread, NULL, do_nothing, NULL) == 0)
+        pthread_join(thread, NULL);
+}
 
 /* Entries of a directory of /proc/self whose link, if one is asked for, is this; -1: no descriptor is free. */
 static int count_entries(const char *path, const char *link)

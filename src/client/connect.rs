@@ -244,7 +244,7 @@ pub(super) fn fresh_handshake_id() -> u64 {
 }
 
 impl Connection {
-    fn greet(&self, wait: &Wait<'_>) -> Result<()> {
+    pub(super) fn greet(&self, wait: &Wait<'_>) -> Result<()> {
         let greeted = self.wait(wait, EVENTS, |state| {
             // The end first: what came before it was no greeting.
             if let Some(end) = &state.end {

@@ -7,14 +7,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
 use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
-use super::record::{CLOSED, Recorder};
+use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
 use super::subscriptions::Subscription;
@@ -28,10 +28,11 @@ use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
 use crate::sys::fork::Before;
 use crate::sys::futex::SleepWord;
+use crate::sys::sync::MutexGuard;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
 use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
-use crate::wire::transcript::Entry;
+use crate::wire::transcript::{CLOSED, Entry};
 
 /// A low limit for messages does not make the queue of events forget.
 const LEAST_EVENT_BYTES: usize = 4 << 20;
@@ -287,10 +288,17 @@ impl Connection {
 
 #[cfg(test)]
 impl Connection {
-    /// Whether the event descriptor gets readable within this time.
-    pub(super) fn event_is_signalled(&self, time: std::time::Duration) -> bool {
+    /// Whether the event descriptor gets readable within this time, None for ever.
+    pub(super) fn event_is_signalled(&self, time: impl Into<Option<std::time::Duration>>) -> bool {
         self.event_descriptor().unwrap();
-        self.state.lock().signal.is_readable_within(time)
+        let copy = self.state.lock().signal.copy();
+        crate::sys::poll::wait(
+            copy.as_fd(),
+            crate::sys::poll::Direction::Read,
+            None,
+            time.into(),
+        )
+        .unwrap()
     }
 }
 
@@ -312,6 +320,7 @@ impl State {
         Interest {
             read: self.reader.is_some(),
             write: self.blocked,
+            end: false,
         }
     }
 

@@ -11,7 +11,7 @@ use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
 use crate::session::pending::Abandoned;
 use crate::sys::text::Text;
-use crate::wire::command::{self, Arguments, Band};
+use crate::wire::command::{self, Arguments, BadArguments, Band};
 use crate::wire::redact::redact;
 
 impl Connection {
@@ -78,7 +78,8 @@ impl Connection {
         drop(state);
 
         // Large arguments are copied, and a slow logger is called, without the lock.
-        let bytes = command::encode(band, name, call.arguments.as_ref(), id);
+        let bytes = command::encode(band, name, call.arguments.as_ref(), id)
+            .ok_or_else(|| unsendable(name, BadArguments::NoMemory))?;
         if self.log.takes(Level::Trace) {
             let text = String::from_utf8_lossy(&bytes);
             let line = format!("sending {}", redact(&text));
@@ -193,7 +194,16 @@ pub(super) fn check(name: &str, arguments: Option<&str>) -> Result<Option<Argume
         Error::invalid(format!("\"{}\": {bad}", excerpt(name))).with_command(name)
     })?;
     let arguments = arguments.map(Arguments::parse).transpose();
-    arguments.map_err(|bad| Error::invalid(format!("{name}: {bad}")).with_command(name))
+    arguments.map_err(|bad| unsendable(name, bad))
+}
+
+fn unsendable(name: &str, bad: BadArguments) -> Error {
+    let mut error = Error::invalid(format!("{name}: {bad}")).with_command(name);
+    if bad == BadArguments::NoMemory {
+        error.status = Status::Resource;
+        error = error.with_errno(libc::ENOMEM);
+    }
+    error
 }
 
 /// A bad name, fit to be shown.

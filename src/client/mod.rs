@@ -12,6 +12,8 @@ mod failure;
 mod io_thread;
 mod lock;
 pub mod log;
+#[cfg(all(test, model))]
+mod model;
 pub mod options;
 mod receive;
 mod record;

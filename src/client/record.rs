@@ -20,13 +20,10 @@ use crate::error::{Error, Result};
 use crate::session::pending::Outgoing;
 use crate::sys::environment;
 use crate::sys::fork::PerProcess;
-use crate::wire::transcript::{Entry, Line};
+use crate::wire::transcript::{CLOSED, Entry, Line};
 
 /// Names a directory: every client of the process records its session to a file of its own there.
 const DIRECTORY: &std::ffi::CStr = c"QMP_RECORD";
-
-/// Why a connection ends that neither the VM nor a fault has ended.
-pub(super) const CLOSED: &str = "the connection was closed here";
 
 /// The transcript of one connection.
 pub(super) struct Recorder {

@@ -51,8 +51,8 @@ pub const QMP_GUEST_PANICS: i32 = 5;
 /// Starts a mock, and listens for clients.
 ///
 /// address: as in qmp_connect, "/PATH" or "unix:PATH" where nothing is yet, "abstract:NAME", or
-/// "tcp:127.0.0.1:PORT" and "tcp:[::1]:PORT", port 0 being any free one; NULL for a fresh path
-/// among the temporary files. mock: gets a handle, to be stopped with qmp_mock_stop. error: gets
+/// "tcp:127.0.0.1:PORT" and "tcp:[::1]:PORT", port 0 being any free one; NULL for a fresh path in
+/// $TMPDIR, or in /tmp where that is not set, not absolute, not UTF-8 or too long. mock: gets a handle, to be stopped with qmp_mock_stop. error: gets
 /// the error; may be NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_BUSY: the path or port is in use; QMP_ERR_NOT_FOUND: its directory is
@@ -82,7 +82,8 @@ pub unsafe extern "C" fn qmp_mock_start(
 }
 
 /// Stops a mock and frees its handle. Its connections end without a farewell, as if QEMU were
-/// killed, and the file of its socket is removed.
+/// killed, and the file of its socket is removed. Calls that wait for what it receives end with
+/// QMP_ERR_TIMEOUT.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED: the
 /// parent's mock goes on untouched. Any thread. Since 0.1.
@@ -276,7 +277,8 @@ pub unsafe extern "C" fn qmp_mock_set_guest(
 }
 
 /// Sets whether the mock stays when its guest has gone down, as QEMU does with -no-shutdown: then
-/// it sends SHUTDOWN and STOP, and its run state is "shutdown". Default false: the mock ends.
+/// it sends SHUTDOWN and STOP, and its run state is "shutdown"; or, when it panicked, GUEST_PANICKED
+/// and STOP, and its run state is "guest-panicked". Default false: the mock ends.
 ///
 /// error: gets the error; may be NULL.
 ///

@@ -43,7 +43,7 @@ pub unsafe extern "C" fn qmp_mock_received_json(
 
 /// Gives how often the mock has received a command.
 ///
-/// command: its name. count: gets the number. error: gets the error; may be NULL.
+/// command: its name; negotiations ("qmp_capabilities") are not counted. count: gets the number. error: gets the error; may be NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
 /// Since 0.1.
@@ -98,8 +98,8 @@ pub unsafe extern "C" fn qmp_mock_bytes_received(
 /// ended. What comes behind them is left to the next call.
 ///
 /// commands_json: a JSON array. An element is a command's name, or {"execute": name, "arguments":
-/// {…}}, where the command may have further arguments. [] holds if nothing more has come. timeout_ms:
-/// how long to wait, or QMP_FOREVER. error: gets the error; may be NULL.
+/// {…}}, where the command may have further arguments. [] does not wait: it holds if nothing more has
+/// come so far. timeout_ms: how long to wait, or QMP_FOREVER. error: gets the error; may be NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_PROTOCOL: another command came, and the message says which; QMP_ERR_TIMEOUT:
 /// not all have come, and the message says which is missing; QMP_ERR_INVALID_ARGUMENT;
@@ -126,8 +126,8 @@ pub unsafe extern "C" fn qmp_mock_expect(
 
 /// Plays a recorded session back, from the next connection on: the same greeting, and to the same
 /// requests the same replies and events, in place of anything else that the mock would say. When the
-/// recording ends, so does the mock, if the recorded connection did. Each new connection begins at the
-/// recording's beginning.
+/// recording ends, so does the mock, if it was the VM or a fault that ended the recorded connection.
+/// Each new connection begins at the recording's beginning.
 ///
 /// A request is the same if its command is and its arguments say the same; ids are translated, and
 /// where the recording has "<redacted>" any value is the same. A request that differs is answered with

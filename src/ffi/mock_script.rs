@@ -18,6 +18,8 @@ use crate::mock;
 /// and no event is sent. The command's name then stands in query-commands too.
 ///
 /// The oldest answer that is not used up counts; when none is left, the mock's own behaviour does.
+/// Before a client has negotiated, its commands are refused as by QEMU, whatever the script has for
+/// them.
 ///
 /// command: a name, or the beginning of names with "*" at its end; "*" is every command but the
 /// negotiation ("qmp_capabilities"). value_json: what "return" is to be, any JSON value. times: for
@@ -108,8 +110,9 @@ pub unsafe extern "C" fn qmp_mock_reply_event(
     }
 }
 
-/// Lets a command take its time. As with QEMU, the commands behind it wait, events do not, and when
-/// its client leaves meanwhile, the reply goes to whoever is connected then.
+/// Lets a command take its time. As with QEMU, the commands behind it wait, but events and commands
+/// out of band do not, and when its client leaves meanwhile, the reply goes to whoever is connected
+/// then. Unlike QEMU's, other clients' commands do not wait.
 ///
 /// command, times: as in qmp_mock_reply, or "greeting". delay_ms: milliseconds, or QMP_FOREVER: it
 /// is never executed. error: gets the error; may be NULL.
@@ -141,7 +144,8 @@ pub unsafe extern "C" fn qmp_mock_delay(
 ///
 /// place: "greeting", for a connection from its beginning; "event", for an event; or a command as in
 /// qmp_mock_reply, for its reply. "qmp_capabilities" is the negotiation. fault: its name. amount: how
-/// much, or 0 for the usual; the table gives the usual amounts in parentheses. times: as in
+/// much, or 0 for the usual; the table gives the usual amounts in parentheses. twice,
+/// blank-lines, event-first, many-keys and error-without-id go up to 1048576. times: as in
 /// qmp_mock_reply. error: gets the error; may be NULL.
 ///
 /// How it is sent: bytewise; slow-loris (100 ms after each byte); pretty; no-newline; blank-lines

@@ -42,7 +42,10 @@ pub(super) fn parse(object: &str, oob: bool) -> Result<Command, Misunderstood> {
         id: id.clone(),
         answer: Answer::generic(description),
     };
-    for (name, value) in &members {
+    for (at, (name, value)) in members.iter().enumerate() {
+        if members[..at].iter().any(|(other, _)| other == name) {
+            return Err(Misunderstood::new("JSON parse error, duplicate key"));
+        }
         match &**name {
             "exec-oob" if !oob => {
                 return Err(refuse("QMP input member 'exec-oob' is unexpected".into()));

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use super::command::{self, Command, Misunderstood};
 use super::script::Treatment;
 use super::step::Step;
+use crate::sys::epoll::Interest;
+use crate::sys::fork::Before;
 use crate::sys::socket;
 use crate::wire::framing::{Frame, Framer, Limits, MAX_DEPTH};
 
@@ -18,11 +20,15 @@ const MAX_COMMAND_BYTES: usize = 64 << 20;
 const QUEUE: usize = 8;
 /// What is read or sent for one connection before the others have their turn.
 const SHARE: usize = 1 << 20;
-/// How often a slow reader reads.
+/// Who leaves so much unread is not listened to.
+const MAX_OUTPUT: usize = 1 << 14;
+/// How often a slow reader reads, unless that is more than a byte each time.
 const PACE: Duration = Duration::from_millis(10);
 
 pub(super) struct Link {
     fd: OwnedFd,
+    /// It was accepted.
+    before: Before,
     framer: Framer,
     pub(super) inbox: VecDeque<Result<Command, Misunderstood>>,
     /// The command that is being executed, as far as the script lets it.
@@ -35,8 +41,12 @@ pub(super) struct Link {
     /// Nothing goes out before.
     next_output: Option<Instant>,
     flood: Option<Flood>,
+    /// So many of the peer's bytes are understood and still in the socket.
+    kept: usize,
     /// The peer's bytes are left alone.
     deaf: bool,
+    /// The mock has ended its reading.
+    shut: bool,
     pace: Option<Pace>,
     pub(super) closed: bool,
     full: bool,
@@ -60,9 +70,10 @@ struct Pace {
 }
 
 impl Link {
-    pub(super) fn new(fd: OwnedFd) -> Link {
+    pub(super) fn new(fd: OwnedFd, before: Before) -> Link {
         Link {
             fd,
+            before,
             framer: Framer::new(Limits {
                 bytes: MAX_COMMAND_BYTES,
                 depth: MAX_DEPTH,
@@ -75,7 +86,9 @@ impl Link {
             sent: 0,
             next_output: None,
             flood: None,
+            kept: 0,
             deaf: false,
+            shut: false,
             pace: None,
             closed: false,
             full: false,
@@ -89,12 +102,19 @@ impl Link {
     fn wants_input(&self) -> bool {
         let room = if self.oob { QUEUE } else { 1 };
         let held = self.inbox.len() + usize::from(self.current.is_some());
-        !self.deaf && !self.closed && held < room
+        let heard = self.output.len() < MAX_OUTPUT;
+        !self.deaf && !self.closed && held < room && heard
     }
 
     /// What to wait for.
-    pub(super) fn wants(&self) -> (bool, bool) {
-        (self.wants_input() && self.pace.is_none(), self.full)
+    pub(super) fn wants(&self) -> Interest {
+        let read = self.wants_input() && self.pace.is_none();
+        let write = self.full;
+        let never = |current: &Current| current.due.is_none();
+        // Who is not read for ever would leave unnoticed over TCP. Having ended its reading, the mock would notice itself.
+        let left_unread = self.deaf || self.current.as_ref().is_some_and(never);
+        let end = left_unread && !read && !write && !self.shut;
+        Interest { read, write, end }
     }
 
     /// When something is to be done without the peer.
@@ -109,22 +129,28 @@ impl Link {
     }
 
     /// Reads what is there, as far as there is room for it, and gives the number of bytes. `keep`: leaves the bytes in the socket
-    /// until `done` has seen to them.
+    /// until `take_kept`.
     pub(super) fn read(&mut self, now: Instant, keep: bool) -> usize {
+        if !self.wants_input() {
+            return 0;
+        }
         let mut share = SHARE;
         if let Some(pace) = &mut self.pace {
             if pace.next > now {
                 return 0;
             }
-            pace.next = now + PACE;
+            let one_byte = Duration::from_secs(1) / pace.bytes_per_second.clamp(1, 1 << 20) as u32;
+            pace.next = now + PACE.max(one_byte);
             share = (pace.bytes_per_second / 100).max(1) as usize;
         }
+        self.take_kept();
         let mut total = 0;
         while total < share && self.wants_input() {
             match self.read_piece(share - total, keep) {
                 Ok(0) => self.closed = true,
                 Ok(count) => {
                     total += count;
+                    self.kept = if keep { count } else { 0 };
                     self.understand();
                     if keep {
                         return total;
@@ -142,41 +168,55 @@ impl Link {
             .framer
             .buffer()
             .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let fd = self.fd.as_fd();
+        let receive = |into: &mut Vec<u8>| match keep {
+            true => socket::peek(fd, into),
+            false => socket::receive(fd, into, false),
+        };
         if most >= 16384 {
-            return match keep {
-                true => socket::peek(self.fd.as_fd(), buffer),
-                false => socket::receive(self.fd.as_fd(), buffer, false),
-            };
+            return receive(buffer);
         }
         let mut piece = Vec::with_capacity(most);
-        let count = socket::receive(self.fd.as_fd(), &mut piece, false)?;
+        let count = receive(&mut piece)?;
         buffer.extend_from_slice(&piece);
         Ok(count)
     }
 
     /// Takes the bytes that `read` kept.
-    pub(super) fn take_kept(&mut self, mut count: usize) {
-        while count > 0 {
-            let mut scratch = Vec::with_capacity(count.min(65536));
+    pub(super) fn take_kept(&mut self) {
+        while self.kept > 0 {
+            let mut scratch = Vec::with_capacity(self.kept.min(65536));
             match socket::receive(self.fd.as_fd(), &mut scratch, false) {
-                Ok(taken) if taken > 0 => count -= taken.min(count),
-                _ => return,
+                Ok(taken) if taken > 0 => self.kept -= taken.min(self.kept),
+                _ => self.kept = 0,
             }
         }
     }
 
+    /// The next command that does not wait for the one that is executed.
+    pub(super) fn next_out_of_band(&mut self) -> Option<Command> {
+        let is_one = |item: &Result<Command, _>| item.as_ref().is_ok_and(|it| it.is_out_of_band);
+        let at = self.inbox.iter().position(is_one)?;
+        self.inbox.remove(at)?.ok()
+    }
+
     fn understand(&mut self) {
         while let Some(frame) = self.framer.next() {
-            self.inbox.push_back(match frame {
+            let said = match frame {
                 Frame::Message(object) => command::parse(object.text, self.oob),
                 Frame::Other => Err(Misunderstood::new("QMP input must be a JSON object")),
                 Frame::Refused { .. } => continue, // answered at its end
                 Frame::Broken { .. } => Err(Misunderstood::new("JSON parse error")),
-                Frame::Garbage(_) => {
+                Frame::Garbage([]) => {
                     self.closed = true;
                     return;
                 }
-            });
+                Frame::Garbage(_) => {
+                    self.framer.resume();
+                    Err(Misunderstood::new("JSON parse error"))
+                }
+            };
+            self.inbox.push_back(said);
         }
         self.framer.release();
     }
@@ -228,6 +268,7 @@ impl Link {
                 }
                 // Who has left or does not listen misses it, and may still be heard.
                 Err(_) => {
+                    self.flood = None;
                     self.output.pop_front();
                     self.sent = 0;
                 }
@@ -277,7 +318,7 @@ impl Link {
             Some(Step::EndWriting) => socket::shutdown_half(fd, true),
             Some(Step::EndReading) => {
                 socket::shutdown_half(fd, false);
-                self.deaf = true;
+                (self.deaf, self.shut) = (true, true);
             }
             Some(Step::StopReading) => self.deaf = true,
             Some(Step::SlowReading(bytes_per_second)) => {
@@ -291,6 +332,15 @@ impl Link {
                 self.closed = true;
             }
             _ => self.closed = true,
+        }
+    }
+}
+
+impl Drop for Link {
+    /// A child that was forked meanwhile has a copy, which would keep the connection open.
+    fn drop(&mut self) {
+        if self.before.has_forked_since() {
+            socket::shutdown(self.fd.as_fd());
         }
     }
 }

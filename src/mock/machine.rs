@@ -177,7 +177,7 @@ impl Machine {
             "cont" => self.go_on(),
             "system_reset" => {
                 self.pressed = false;
-                if !self.is_running() {
+                if !["running", "inmigrate", "finish-migrate"].contains(&&*self.state) {
                     self.state = "prelaunch".into();
                 }
                 Outcome::ok_after(event(
@@ -217,7 +217,10 @@ impl Machine {
             "shutdown" | "internal-error" => {
                 return Outcome::error("GenericError", "Resetting the Virtual Machine is required");
             }
-            "running" | "suspended" => return Outcome::value("{}".into()),
+            "finish-migrate" => {
+                return Outcome::error("GenericError", "Migration is not finalized yet");
+            }
+            "running" | "suspended" | "inmigrate" => return Outcome::value("{}".into()),
             _ => self.state = "running".into(),
         }
         let mut outcome = Outcome::ok_after(Event::new("RESUME", None));
@@ -250,6 +253,11 @@ impl Machine {
             Guest::Reboots => {
                 let reset = event("RESET", r#"{"guest": true, "reason": "guest-reset"}"#);
                 outcome.after.push(reset);
+            }
+            Guest::Panics if self.stays => {
+                self.state = "guest-panicked".into();
+                let panicked = event("GUEST_PANICKED", r#"{"action": "pause"}"#);
+                outcome.after.extend([panicked, Event::new("STOP", None)]);
             }
             Guest::Panics => {
                 let (mut after, ends) = self.power_off("guest-panic");
@@ -322,7 +330,18 @@ pub(super) fn negotiate(arguments: &str, offered: &str) -> Result<bool, String> 
         if name != "enable" {
             return Err(format!("Parameter '{name}' is unexpected"));
         }
-        for (_, raw) in children(value) {
+        let invalid = |what, wanted| {
+            Err(format!(
+                "Invalid parameter type for '{what}', expected: {wanted}"
+            ))
+        };
+        if !value.starts_with('[') {
+            return invalid("enable".to_owned(), "array");
+        }
+        for (at, (_, raw)) in children(value).into_iter().enumerate() {
+            if !raw.starts_with('"') {
+                return invalid(format!("enable[{at}]"), "string");
+            }
             let capability = decode(raw);
             if capability.is_none() || !offered.contains(&capability) {
                 let shown = capability.unwrap_or(raw.into());

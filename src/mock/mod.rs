@@ -10,6 +10,7 @@ mod faults;
 mod link;
 mod machine;
 mod message;
+mod place;
 mod received;
 mod replay;
 mod script;
@@ -17,18 +18,15 @@ mod service;
 mod state;
 mod step;
 
-use std::io;
-use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use machine::Guest;
 
-use crate::error::{Error, Result, Status};
-use crate::transport::{Address, Listener, Target};
+use crate::error::{Error, Result};
+use crate::transport::Listener;
 use crate::wire::{check_name, one_value};
 use faults::{Fault, Place};
 use message::{Answer, Event};
@@ -62,26 +60,18 @@ impl Mock {
     /// Listens on `address`, in the forms that clients use: a path that does not exist yet, an abstract name, or TCP on a loopback
     /// address, with port 0 for any.
     pub fn start(address: &[u8]) -> Result<Mock> {
-        Mock::serve(listen(address)?)
+        Mock::serve(place::listen(address)?)
     }
 
     /// Listens on a fresh path among the temporary files.
     pub fn start_temporary() -> Result<Mock> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("libqmp-mock-{}-{count}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            match Listener::at_path(&path) {
-                // Left by a process of the same number.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                listener => return Mock::serve(listener.map_err(|error| cannot_listen(&error))?),
-            }
-        }
+        Mock::serve(place::listen_temporary()?)
     }
 
     fn serve(listener: Listener) -> Result<Mock> {
-        let address = listener.address().map_err(|error| cannot_listen(&error))?;
+        let address = listener
+            .address()
+            .map_err(|error| place::cannot_listen(&error))?;
         let service = service::running().map_err(|error| Error::os("start a mock", &error))?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(listener)),
@@ -233,6 +223,16 @@ impl Mock {
         if place != "*" && check_name(name).is_err() {
             return Err(Error::invalid("command is no name of a command"));
         }
+        let heard = match effect {
+            Effect::Answer(_) => ![GREETING, EVENT].contains(&place),
+            Effect::Fault(_) => true,
+            Effect::Delay(_) | Effect::Before(_) | Effect::After(_) => place != EVENT,
+        };
+        if !heard {
+            return Err(Error::invalid(format!(
+                "command is {place:?}, which is none"
+            )));
+        }
         if times == Some(0) {
             return Err(Error::invalid("times is 0"));
         }
@@ -286,7 +286,11 @@ impl Mock {
                     .then(|| Err(state.received.missing(&expected)))
             })
         });
-        met.unwrap_or_else(|| Err(self.shared.lock().received.missing(&expected)))
+        met.unwrap_or_else(|| {
+            let received = &mut self.shared.lock().received;
+            let at_last = received.meets(&expected);
+            at_last.unwrap_or_else(|| Err(received.missing(&expected)))
+        })
     }
 
     /// Plays a transcript from the next connection on.
@@ -306,7 +310,7 @@ impl Mock {
             None => Some(Err(Error::invalid("no transcript is replayed"))),
         });
         outcome.unwrap_or_else(|| match &self.shared.lock().replay {
-            Some(replay) => Err(replay.missing()),
+            Some(replay) => replay.outcome().unwrap_or_else(|| Err(replay.missing())),
             None => Ok(()),
         })
     }
@@ -347,37 +351,6 @@ impl Drop for Mock {
 /// All faults there are, as JSON text.
 pub fn faults_json() -> String {
     faults::catalogue()
-}
-
-fn listen(address: &[u8]) -> Result<Listener> {
-    let tcp = address.strip_prefix(b"tcp:").map(|rest| {
-        let at = std::str::from_utf8(rest).ok()?.parse::<SocketAddr>().ok()?;
-        at.ip().is_loopback().then_some(at)
-    });
-    let listener = match tcp {
-        Some(Some(at)) => Listener::at_tcp(at),
-        Some(None) => {
-            return Err(Error::invalid(
-                "a mock listens on loopback only: want tcp:127.0.0.1:PORT or tcp:[::1]:PORT",
-            ));
-        }
-        None => match Address::parse(address)? {
-            Address::Resolved(Target::Path(path)) => {
-                Listener::at_path(Path::new(std::ffi::OsStr::from_bytes(&path)))
-            }
-            Address::Resolved(Target::Abstract(name)) => Listener::at_abstract(&name),
-            _ => return Err(Error::invalid("a mock cannot listen on a descriptor")),
-        },
-    };
-    listener.map_err(|error| cannot_listen(&error))
-}
-
-fn cannot_listen(error: &io::Error) -> Error {
-    let mut failure = Error::os("listen for a mock's clients", error);
-    if error.kind() == io::ErrorKind::AddrInUse {
-        failure.status = Status::Busy;
-    }
-    failure
 }
 
 /// The text of one JSON value, on one line.

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::command::Command;
 use super::message::{Answer, Message};
 use crate::error::{Error, Result, Status};
-use crate::wire::transcript::{Entry, Line};
-use crate::wire::{children, decode, members, redact, same};
+use crate::wire::transcript::{CLOSED, Entry, Line};
+use crate::wire::{children, decode, members, quote, redact, same};
 
 pub(super) struct Replay {
     entries: Vec<Recorded>,
@@ -77,6 +77,7 @@ impl Replay {
                     },
                     _ => Said::Message(text.to_owned()),
                 },
+                Entry::Ended(why) if why == CLOSED => continue, // the VM was there for more
                 Entry::Ended(_) => Said::End,
                 Entry::Garbage(_) | Entry::Skipped(_) => {
                     return Err(bad(&"only a part of what was received is there"));
@@ -248,8 +249,15 @@ fn shown(name: &str, arguments: &str) -> String {
     }
 }
 
-/// A recorded reply under the id of today.
+/// A recorded reply under the id of today, or without one if that is empty.
 fn with_id(text: &str, recorded: &str, actual: &str) -> String {
+    if actual.is_empty() {
+        let others = children(text).into_iter().filter(|(name, _)| name != "id");
+        let others: Vec<_> = others
+            .map(|(name, value)| format!("{}: {value}", quote(&name)))
+            .collect();
+        return format!("{{{}}}", others.join(", "));
+    }
     let [found] = members(text, ["id"]);
     let at = found.map_or(0, |id| id.as_ptr() as usize - text.as_ptr() as usize);
     match (text.get(..at), text.get(at + recorded.len()..)) {
@@ -293,6 +301,27 @@ mod tests {
         let said = replay.answer(&command("b", "{}", "101"));
         assert_eq!(said, [r#"{"event":"E"}"#, r#"{"return":2,"id":101}"#]);
         assert!(replay.outcome().unwrap().is_ok() && replay.has_ended());
+    }
+
+    #[test]
+    fn a_request_without_an_id_is_answered_without_one() {
+        let mut replay = Replay::parse(SESSION).unwrap();
+        replay.begin();
+        let mut first = command("a", r#"{"key": "anything", "x": 1}"#, "");
+        first.id = None;
+        assert_eq!(replay.answer(&first), [r#"{"return": {"id":7}}"#]);
+    }
+
+    #[test]
+    fn the_client_that_was_recorded_may_have_left_first() {
+        let session = SESSION.replace("it did", CLOSED);
+        let mut replay = Replay::parse(&session).unwrap();
+        replay.begin();
+        replay.answer(&command("a", r#"{"key": "anything", "x": 1}"#, "1"));
+        replay.answer(&command("b", "{}", "2"));
+        assert!(replay.outcome().unwrap().is_ok() && !replay.has_ended());
+        let said = replay.answer(&command("c", "{}", "3")).concat();
+        assert!(said.contains("at its end"), "{said}");
     }
 
     #[test]

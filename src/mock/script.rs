@@ -9,7 +9,7 @@ use super::message::{Answer, Event};
 /// A place that is no command: the greeting of a connection, an event.
 pub(super) const GREETING: &str = "greeting";
 pub(super) const EVENT: &str = "event";
-const NEGOTIATION: &str = "qmp_capabilities";
+pub(super) const NEGOTIATION: &str = "qmp_capabilities";
 
 #[derive(Clone, Debug)]
 pub(super) enum Effect {

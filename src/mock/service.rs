@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The one thread that serves all mocks of a process, started with the first. A mock costs its descriptors and its state.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
@@ -59,6 +58,7 @@ pub(super) fn running() -> io::Result<Arc<Service>> {
 const READ: Interest = Interest {
     read: true,
     write: false,
+    end: false,
 };
 
 impl Service {
@@ -86,8 +86,14 @@ impl Service {
 struct Loop {
     service: Arc<Service>,
     inbox: Receiver<Mail>,
-    mocks: HashMap<u64, Weak<Shared>>,
-    due: BinaryHeap<Reverse<(Instant, u64)>>,
+    mocks: HashMap<u64, Served>,
+    /// One entry a mock at most.
+    due: BTreeSet<(Instant, u64)>,
+}
+
+struct Served {
+    mock: Weak<Shared>,
+    due: Option<Instant>,
 }
 
 impl Loop {
@@ -96,14 +102,14 @@ impl Loop {
             service,
             inbox,
             mocks: HashMap::new(),
-            due: BinaryHeap::new(),
+            due: BTreeSet::new(),
         }
     }
 
     fn run(mut self) {
         let mut fired = Vec::new();
         loop {
-            let next = self.due.peek().map(|Reverse((due, _))| *due);
+            let next = self.due.first().map(|(due, _)| *due);
             // Not before it is due: the kernel counts whole milliseconds.
             let timeout = next.map(|due| {
                 due.saturating_duration_since(Instant::now()) + std::time::Duration::from_millis(1)
@@ -124,27 +130,24 @@ impl Loop {
                     _ => turns.entry(token >> MOCK).or_default().push(token as u32),
                 }
             }
-            for mail in self.inbox.try_iter() {
+            while let Ok(mail) = self.inbox.try_recv() {
                 match mail {
                     Mail::Add(number, mock) => {
-                        self.mocks.insert(number, mock);
+                        self.mocks.insert(number, Served { mock, due: None });
                         turns.entry(number).or_default();
                     }
                     Mail::Turn(number) => {
                         turns.entry(number).or_default();
                     }
                     Mail::Remove(number) => {
+                        self.set_due(number, None);
                         self.mocks.remove(&number);
                     }
                 }
             }
             let now = Instant::now();
-            while let Some(Reverse((due, number))) = self.due.peek() {
-                if *due > now {
-                    break;
-                }
+            for (_, number) in self.due.iter().take_while(|(due, _)| *due <= now) {
                 turns.entry(*number).or_default();
-                self.due.pop();
             }
             for (number, fired) in turns {
                 self.take_turn(number, &fired, now);
@@ -153,8 +156,9 @@ impl Loop {
     }
 
     fn take_turn(&mut self, number: u64, fired: &[u32], now: Instant) {
-        let Some(mock) = self.mocks.get(&number).and_then(Weak::upgrade) else {
-            return;
+        let served = self.mocks.get(&number);
+        let Some(mock) = served.and_then(|served| served.mock.upgrade()) else {
+            return self.set_due(number, None);
         };
         let token = |link: u32| number << MOCK | u64::from(link);
         let epoll = &self.service.epoll;
@@ -166,8 +170,16 @@ impl Loop {
             mock.changed.notify_all();
             next
         }));
-        if let Ok(Some(due)) = next {
-            self.due.push(Reverse((due, number)));
+        self.set_due(number, next.unwrap_or_default());
+    }
+
+    fn set_due(&mut self, number: u64, due: Option<Instant>) {
+        let Some(served) = self.mocks.get_mut(&number) else {
+            return;
+        };
+        if let Some(before) = std::mem::replace(&mut served.due, due) {
+            self.due.remove(&(before, number));
         }
+        self.due.extend(due.map(|due| (due, number)));
     }
 }

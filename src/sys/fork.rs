@@ -103,3 +103,26 @@ impl<T: Send + Sync> PerProcess<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn threads_that_come_first_together_get_the_same() {
+        static STATE: PerProcess<Vec<u32>> = PerProcess::new(|| vec![1, 2, 3]);
+        let found = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| STATE.get())).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        for state in found {
+            assert!(ptr::eq(state, STATE.get()));
+            assert_eq!(*state, [1, 2, 3]);
+        }
+    }
+}

@@ -61,3 +61,24 @@ impl fmt::Debug for Text {
         f.write_str("Text")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_the_callers_to_change_and_to_free() {
+        for text in ["", "é", "a text"] {
+            let copy = Text::copy(text).unwrap();
+            assert_eq!(copy.as_str(), text);
+            let raw = copy.into_raw();
+            // SAFETY: the memory holds the text and a NUL, and is freed once.
+            unsafe {
+                raw.write(0);
+                Text::free(raw);
+                Text::free(std::ptr::null_mut());
+            }
+        }
+        assert_eq!(Text::copy("a\0b").unwrap().as_str(), "a");
+    }
+}

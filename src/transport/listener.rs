@@ -22,7 +22,9 @@ impl Listener {
     pub fn at_path(path: &Path) -> io::Result<Listener> {
         let listener = UnixListener::bind(path)?;
         listener.set_nonblocking(true)?;
-        Ok(Listener::Unix(listener, Some(path.to_path_buf())))
+        // The working directory may change.
+        let path = std::path::absolute(path)?;
+        Ok(Listener::Unix(listener, Some(path)))
     }
 
     pub fn at_abstract(name: &[u8]) -> io::Result<Listener> {
@@ -57,7 +59,7 @@ impl Listener {
             Listener::Unix(listener, _) => listener.accept().map(|(client, _)| client.into()),
             Listener::Tcp(listener) => {
                 let client: OwnedFd = listener.accept()?.0.into();
-                socket::set_no_delay(client.as_fd())?;
+                let _ = socket::set_no_delay(client.as_fd()); // it only makes haste
                 Ok(client)
             }
         }
@@ -75,6 +77,8 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // A forked child may have a copy, where nobody would ever be accepted.
+        socket::shutdown(self.as_fd());
         if let Listener::Unix(_, Some(path)) = self {
             let _ = std::fs::remove_file(path); // someone may have tidied up before
         }

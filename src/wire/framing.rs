@@ -182,6 +182,13 @@ impl Framer {
         })
     }
 
+    /// After `Garbage` that is not empty: passes over what was received of it, up to the next object.
+    pub fn resume(&mut self) {
+        let rest = &self.buffer[self.start..];
+        self.start += memchr::memchr(b'{', rest).unwrap_or(rest.len());
+        self.state = State::Between { blanks: 0 };
+    }
+
     /// A part of a message is held or being skipped.
     pub fn is_mid_message(&self) -> bool {
         match self.state {

@@ -28,6 +28,9 @@ mod tests;
 /// The version of the format that is written, and the only one that is read.
 const VERSION: &str = "1";
 
+/// Why a connection ends that neither the VM nor a fault has ended.
+pub const CLOSED: &str = "the connection was closed here";
+
 /// How much of what is no JSON is shown.
 const LONGEST_GARBAGE: usize = 256;
 

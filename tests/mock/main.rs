@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 #[path = "../support/mod.rs"]
 mod support;
 
+mod endure;
 mod faults;
 mod script;
 
@@ -206,6 +207,8 @@ impl Raw {
     }
 
     fn hear(&mut self) -> Value {
+        let time = Some(Duration::from_millis(LONG as u64));
+        self.0.get_ref().set_read_timeout(time).unwrap();
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()

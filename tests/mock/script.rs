@@ -16,7 +16,7 @@ fn started() -> (Mock, Client) {
     (mock, client)
 }
 
-fn connected(mock: &Mock) -> Client {
+pub fn connected(mock: &Mock) -> Client {
     Client::connect(std::str::from_utf8(mock.address()).unwrap(), LONG).unwrap()
 }
 
@@ -346,6 +346,18 @@ const LIVES: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
+        &["-incoming", "defer"],
+        &[
+            "query-status",
+            "cont",
+            "query-status",
+            "system_reset",
+            "stop",
+            "query-status",
+            "quit",
+        ],
+    ),
+    (
         &["-preconfig"],
         &[
             "query-status",
@@ -370,6 +382,7 @@ fn it_lives_and_dies_as_qemu_does() {
         }
         match options[0] {
             "-S" => mock.set_state("prelaunch").unwrap(),
+            "-incoming" => mock.set_state("inmigrate").unwrap(),
             "-preconfig" => mock.set_state("preconfig").unwrap(),
             _ => mock.set_no_shutdown(true),
         }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+use std::thread;
+
 use super::*;
 use crate::ffi::cancel::qmp_cancel;
 use crate::ffi::options::qmp_options;
@@ -59,4 +61,33 @@ fn numbers_near_a_handle_are_not_it() {
         Some(Status::InvalidArgument)
     );
     remove(handle).unwrap();
+}
+
+#[test]
+fn of_threads_that_remove_a_handle_one_gets_its_object() {
+    // Miri is slow.
+    let rounds = if cfg!(miri) { 4 } else { 200 };
+    for _ in 0..rounds {
+        let handle = insert::<qmp_cancel>(Arc::new(Cancel::new()))
+            .unwrap()
+            .addr();
+        let removed: usize = thread::scope(|scope| {
+            let race = || {
+                let found = get::<qmp_cancel>(ptr::without_provenance(handle));
+                let removed = remove::<qmp_cancel>(ptr::without_provenance_mut(handle));
+                // What was found lives on.
+                if let Ok(cancel) = found {
+                    cancel.trigger();
+                    assert!(cancel.is_triggered());
+                }
+                usize::from(removed.is_ok())
+            };
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(race)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(removed, 1);
+    }
 }

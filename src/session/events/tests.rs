@@ -86,7 +86,7 @@ fn f71_important_events_are_lost_when_there_is_nothing_else() {
 
 #[test]
 fn f71_bytes_are_bounded_too() {
-    let mut queue = EventQueue::new(100, 2 * 2 * COST);
+    let mut queue = EventQueue::new(100, 4 * (COST + "STO".len()));
     push(&mut queue, &["STOP", "A", "B", "C", "D"]);
     assert_eq!(
         take_all(&mut queue),
@@ -116,7 +116,7 @@ fn f71_a_flood_takes_no_more_memory_than_allowed() {
     };
     for n in 0..5000 {
         queue.push(&view("A", &json(n)));
-        let ring = &queue.ordinary;
+        let ring = &queue.rings[0];
         assert!(ring.texts.capacity() <= most);
         assert!(ring.texts.len() + ring.entries.len() * mem::size_of::<Entry>() <= most);
         if n % 3 == 0 {
@@ -130,17 +130,85 @@ fn f71_a_flood_takes_no_more_memory_than_allowed() {
         last = event.sequence;
     }
     assert_eq!(last, 5000);
-    assert_eq!(queue.ordinary.texts.capacity(), 0);
+    assert_eq!(queue.rings[0].texts.capacity(), 0);
+}
+
+#[test]
+fn f71_what_may_be_the_last_word_outlives_a_flood_of_the_important() {
+    let mut queue = EventQueue::new(3, usize::MAX);
+    push(
+        &mut queue,
+        &["SHUTDOWN", "STOP", "RESUME", "STOP", "RESUME"],
+    );
+    assert_eq!(
+        take_all(&mut queue),
+        [
+            taken("SHUTDOWN", 1, 0),
+            taken("STOP", 4, 2),
+            taken("RESUME", 5, 0)
+        ]
+    );
 }
 
 #[test]
 fn a_concluded_job_is_important_and_a_running_one_is_not() {
     let job = |data| {
-        is_important(&EventView {
+        importance(&EventView {
             data: Some(data),
             ..view("JOB_STATUS_CHANGE", JSON)
         })
     };
-    assert!(job("{\"status\": \"concluded\"}"));
-    assert!(!job("{\"status\": \"running\"}"));
+    assert_eq!(job("{\"status\": \"concluded\"}"), Importance::Important);
+    assert_eq!(job("{\"status\": \"running\"}"), Importance::Ordinary);
+}
+
+#[test]
+fn one_may_be_taken_before_those_ahead_of_it() {
+    let mut queue = EventQueue::new(100, 1 << 20);
+    push(&mut queue, &["A", "STOP", "B", "A", "B", "C"]);
+    let mut take = |name: &str| {
+        let wanted = |view: &EventView<'_>| view.name == name;
+        let event = queue.take_where(&wanted).unwrap()?;
+        assert_eq!(event.json(), JSON);
+        Some((event.sequence, event.lost))
+    };
+    assert_eq!(take("B"), Some((3, 0)));
+    assert_eq!(take("B"), Some((5, 0)));
+    assert_eq!(take("STOP"), Some((2, 0)));
+    assert_eq!(take("STOP"), None);
+    // What was taken early was not lost.
+    assert_eq!(
+        take_all(&mut queue),
+        [taken("A", 1, 0), taken("A", 4, 0), taken("C", 6, 0)]
+    );
+    assert!(queue.taken_early.0.is_empty());
+}
+
+#[test]
+fn what_was_taken_early_is_kept_in_few_words() {
+    let mut early = TakenEarly::default();
+    for sequence in [5, 3, 9, 4, 7, 8, 6] {
+        early.add(sequence);
+    }
+    assert_eq!(early.0, [3..10]);
+    early.add(12);
+    assert_eq!(early.forget_before(11), 7);
+    assert_eq!(early.0, [12..13]);
+}
+
+#[test]
+fn the_librarys_own_events_stand_in_line() {
+    let mut queue = EventQueue::new(100, 1 << 20);
+    push(&mut queue, &["A"]);
+    queue.push_own(KIND_DISCONNECTED, &view("DISCONNECTED", JSON));
+    let kinds: Vec<_> = std::iter::from_fn(|| queue.take().unwrap())
+        .map(|event| (event.kind, event.name().to_owned()))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (KIND_VM, "A".to_owned()),
+            (KIND_DISCONNECTED, "DISCONNECTED".to_owned())
+        ]
+    );
 }

@@ -19,8 +19,9 @@ fn refused(text: &str) -> BadArguments {
 
 #[test]
 fn commands_are_compact() {
-    let text =
-        |band, arguments| String::from_utf8(encode(band, "query-block", arguments, 12)).unwrap();
+    let text = |band, arguments| {
+        String::from_utf8(encode(band, "query-block", arguments, 12).unwrap()).unwrap()
+    };
     assert_eq!(
         text(Band::InBand, None),
         r#"{"execute":"query-block","id":12}"#

@@ -138,7 +138,8 @@ fn finds_every_frame_of_a_mixed_transcript() {
 #[test]
 fn every_split_in_two_gives_the_same_frames() {
     let text = mixed();
-    for cut in 0..=text.len() {
+    // Under Miri each byte takes its time.
+    for cut in (0..=text.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
         let mut framer = mixed_framer();
         let mut found = feed(&mut framer, &text[..cut]);
         found.extend(feed(&mut framer, &text[cut..]));
@@ -156,7 +157,7 @@ fn byte_by_byte_and_in_pieces_by_chance_gives_the_same_frames() {
         .collect();
     assert_same(&found, "byte by byte");
     let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-    for round in 0..200 {
+    for round in 0..if cfg!(miri) { 1 } else { 200 } {
         let mut framer = mixed_framer();
         let mut found = Vec::new();
         let mut rest = &text[..];

@@ -187,7 +187,8 @@ fn agrees_with_another_parser() {
         (seed % below as u64) as usize
     };
     let mut valid = 0;
-    for _ in 0..30_000 {
+    let texts = if cfg!(miri) { 300 } else { 30_000 };
+    for _ in 0..texts {
         let count = 1 + chance(8);
         let text: String = (0..count).map(|_| pieces[chance(pieces.len())]).collect();
         // The blank at the end lets a number end.
@@ -200,5 +201,5 @@ fn agrees_with_another_parser() {
         assert_eq!(ours, theirs, "{text:?}");
         valid += usize::from(ours);
     }
-    assert!(valid > 500, "only {valid} of the texts were valid");
+    assert!(valid > texts / 60, "only {valid} of the texts were valid");
 }
