@@ -56,6 +56,7 @@ pub(super) fn shake_hands(
     let given = matches!(target, Target::Descriptor(_));
     let recorder = Recorder::begin(options)?;
     let connection = Connection::new(socket, given, before, address, options, recorder);
+    connection.check_peer(options)?;
     match options.dialect.opening {
         Opening::Greeting { negotiation } => {
             connection.greet(wait)?;

@@ -18,6 +18,7 @@ use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
 use super::subscriptions::Subscription;
+use super::timeouts::Timeouts;
 use super::turns::Aftermath;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -50,6 +51,7 @@ pub struct Connection {
     pub(super) dialect: &'static Dialect,
     pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
+    pub timeouts: Timeouts,
     /// Out-of-band commands are wanted.
     pub(super) out_of_band: bool,
     /// The socket was given: others may have copies of it and change its mode.
@@ -146,6 +148,7 @@ impl Connection {
             recorder,
             address,
             max_message_bytes: options.max_message_bytes,
+            timeouts: options.timeouts.clone(),
             out_of_band: options.out_of_band,
             shared,
             before,

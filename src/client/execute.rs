@@ -33,15 +33,18 @@ impl Connection {
         self.run(call, wait)
     }
 
+    /// A checked command, to be executed with a descriptor.
+    pub fn call<'a>(&self, name: &'a str, arguments: Option<&str>) -> Result<Call<'a>> {
+        Ok(Call::new(name, check(name, arguments)?))
+    }
+
     /// Like [`Connection::execute`], with a descriptor for the VM, which is closed here in any case.
     pub fn execute_with(
         &self,
-        name: &str,
-        arguments: Option<&str>,
+        mut call: Call<'_>,
         descriptor: OwnedFd,
         wait: &Wait<'_>,
     ) -> Result<Text> {
-        let mut call = Call::new(name, check(name, arguments)?);
         call.descriptor = Some(descriptor);
         self.run(call, wait)
     }
@@ -167,17 +170,17 @@ impl Connection {
 }
 
 /// One command, on its way to be sent.
-pub(super) struct Call<'a> {
-    pub band: Band,
-    pub name: &'a str,
-    pub arguments: Option<Arguments>,
+pub struct Call<'a> {
+    pub(super) band: Band,
+    pub(super) name: &'a str,
+    pub(super) arguments: Option<Arguments>,
     /// None: the next number.
-    pub id: Option<u64>,
-    pub descriptor: Option<OwnedFd>,
+    pub(super) id: Option<u64>,
+    pub(super) descriptor: Option<OwnedFd>,
 }
 
 impl<'a> Call<'a> {
-    pub fn new(name: &'a str, arguments: Option<Arguments>) -> Call<'a> {
+    pub(super) fn new(name: &'a str, arguments: Option<Arguments>) -> Call<'a> {
         Call {
             band: Band::InBand,
             name,

@@ -14,6 +14,9 @@ pub struct Options {
     pub wait_for_socket: bool,
     pub out_of_band: bool,
     pub timeouts: Timeouts,
+    /// Who has to listen at the other end: process and user.
+    pub expected_pid: Option<i32>,
+    pub expected_uid: Option<u32>,
     pub dialect: &'static Dialect,
     pub logger: Option<Logger>,
     /// Where the session is recorded to.
@@ -29,6 +32,8 @@ impl Default for Options {
             wait_for_socket: false,
             out_of_band: false,
             timeouts: Timeouts::default(),
+            expected_pid: None,
+            expected_uid: None,
             dialect: &dialect::QMP,
             logger: None,
             record: None,

@@ -7,10 +7,13 @@ use std::ptr;
 use super::cancel::qmp_cancel;
 use super::connect::qmp_client;
 use super::error::qmp_error;
+use super::event::{self, filter, qmp_event};
 use super::gate::{self, Out, gate};
 use super::handle;
 use super::status::qmp_status;
 use crate::client::Wait;
+use crate::error::Error;
+use crate::sys::socket;
 
 /// Sends a command and waits for its reply.
 ///
@@ -21,7 +24,7 @@ use crate::client::Wait;
 /// client: where to. command: its name, like "query-status": ASCII letters, digits, '-', '_' and
 /// '.'. arguments_json: a JSON object in UTF-8, or NULL for none. It is checked before anything is
 /// sent: nested at most 1000 deep, at most 64 MiB, no name twice in one object. timeout_ms: how
-/// long the call may take; with 0 nothing is sent. cancel: ends the call; may be NULL. reply_json:
+/// long the call may take, or QMP_DEFAULT_TIMEOUT; with 0 nothing is sent. cancel: ends the call; may be NULL. reply_json:
 /// gets the value of the reply's "return", JSON text as the VM sent it ("{}" when it is empty), to
 /// be freed with qmp_string_free. error: gets the error; may be NULL.
 ///
@@ -59,10 +62,145 @@ pub unsafe extern "C" fn qmp_execute_json(
             let command = gate::text(command, "command")?;
             let arguments = gate::optional_text(arguments_json, "arguments_json")?;
             let cancel = handle::get_optional(cancel)?;
-            let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
+            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
             let wait = Wait::new(timeout, cancel.as_deref());
             let reply = client.execute(command, arguments, &wait)?;
             out.give(reply.into_raw());
+            Ok(())
+        })
+    }
+}
+
+/// Sends a command out of band: it overtakes the commands that wait for their turn, and is executed
+/// while another one runs.
+///
+/// Needs qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
+/// "migrate-pause", "yank", "query-yank"; others are refused by the VM. Everything else is as in
+/// qmp_execute_json.
+///
+/// Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: out-of-band was not negotiated, and
+/// nothing was sent. Any thread. Since 0.1.
+///
+/// # Safety
+/// As for qmp_execute_json.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_execute_oob_json(
+    client: *mut qmp_client,
+    command: *const c_char,
+    arguments_json: *const c_char,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    reply_json: *mut *mut c_char,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let out = Out::new(reply_json, ptr::null_mut(), "reply_json").required()?;
+            let client = handle::get(client)?;
+            let command = gate::text(command, "command")?;
+            let arguments = gate::optional_text(arguments_json, "arguments_json")?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let wait = Wait::new(timeout, cancel.as_deref());
+            let reply = client.execute_out_of_band(command, arguments, &wait)?;
+            out.give(reply.into_raw());
+            Ok(())
+        })
+    }
+}
+
+/// Sends a command with a file descriptor for the VM: "getfd", "add-fd" and the like. Both arrive
+/// together, the descriptor with the command's first byte.
+///
+/// The descriptor belongs to the library from then on, whatever happens, and is closed; the VM has a
+/// copy of its own if the command was sent. Only after QMP_ERR_INVALID_ARGUMENT,
+/// QMP_ERR_INVALID_HANDLE and QMP_ERR_FORKED it is still the caller's.
+///
+/// descriptor: an open one. Everything else is as in qmp_execute_json.
+///
+/// Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: the connection is none over a unix
+/// socket, and nothing was sent. Any thread. Since 0.1.
+///
+/// # Safety
+/// As for qmp_execute_json; nobody else uses the descriptor any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_execute_fd_json(
+    client: *mut qmp_client,
+    command: *const c_char,
+    arguments_json: *const c_char,
+    descriptor: i32,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    reply_json: *mut *mut c_char,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let out = Out::new(reply_json, ptr::null_mut(), "reply_json").required()?;
+            let client = handle::get(client)?;
+            let command = gate::text(command, "command")?;
+            let arguments = gate::optional_text(arguments_json, "arguments_json")?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let call = client.call(command, arguments)?;
+            // Last: from here on it is the library's.
+            let descriptor = socket::take(descriptor)
+                .map_err(|_| Error::invalid(format!("descriptor {descriptor} is not open")))?;
+            let wait = Wait::new(timeout, cancel.as_deref());
+            let reply = client.execute_with(call, descriptor, &wait)?;
+            out.give(reply.into_raw());
+            Ok(())
+        })
+    }
+}
+
+/// Sends a command, and waits for its reply and for an event that it brings about, under one limit.
+/// The event is looked for from the moment of sending, so none is missed.
+///
+/// command, arguments_json, cancel: as in qmp_execute_json. events, member, value_json: which event,
+/// as in qmp_subscribe. timeout_ms: for both together. reply_json: gets the reply, to be freed with
+/// qmp_string_free. event: gets the event, to be freed with qmp_event_free. error: gets the error;
+/// may be NULL. qmp_poll_event gives the event too.
+///
+/// Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
+/// the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
+/// outcome_unknown true. Any thread. Since 0.1.
+///
+/// # Safety
+/// The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+/// or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_execute_and_wait(
+    client: *mut qmp_client,
+    command: *const c_char,
+    arguments_json: *const c_char,
+    events: *const c_char,
+    member: *const c_char,
+    value_json: *const c_char,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    reply_json: *mut *mut c_char,
+    event: *mut *mut qmp_event,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let reply_out = Out::new(reply_json, ptr::null_mut(), "reply_json");
+            let event_out = Out::new(event, ptr::null_mut(), "event");
+            let (reply_out, event_out) = (reply_out.required()?, event_out.required()?);
+            let client = handle::get(client)?;
+            let command = gate::text(command, "command")?;
+            let arguments = gate::optional_text(arguments_json, "arguments_json")?;
+            let filter = filter(events, member, value_json)?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let wait = Wait::new(timeout, cancel.as_deref());
+            let (reply, found) = client.execute_and_wait(command, arguments, filter, &wait)?;
+            reply_out.give(reply.into_raw());
+            event_out.give(event::into_c(found));
             Ok(())
         })
     }

@@ -137,6 +137,35 @@ pub unsafe extern "C" fn qmp_greeting_json(
     }
 }
 
+/// Gives the process that made the VM's socket, and its user, as the kernel tells them.
+///
+/// client: whose. pid, uid: get the numbers. error: gets the error; may be NULL.
+///
+/// Returns QMP_OK; QMP_ERR_UNSUPPORTED: it is no unix socket; QMP_ERR_CLOSED;
+/// QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+///
+/// # Safety
+/// The pointers that are not handles may be written, or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_peer(
+    client: *mut qmp_client,
+    pid: *mut i32,
+    uid: *mut u32,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let (pid, uid) = (Out::new(pid, 0, "pid"), Out::new(uid, 0, "uid"));
+            let (pid, uid) = (pid.required()?, uid.required()?);
+            let peer = handle::get(client)?.peer()?;
+            pid.give(peer.0);
+            uid.give(peer.1);
+            Ok(())
+        })
+    }
+}
+
 /// A text for C.
 pub(super) fn copied(text: &str) -> Result<Text> {
     Text::copy(text).ok_or_else(|| {

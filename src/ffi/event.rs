@@ -12,11 +12,16 @@ use super::gate::{self, Out, gate};
 use super::handle;
 use super::status::qmp_status;
 use crate::client::Wait;
+use crate::error::{Error, Result};
 use crate::session::events::Event;
+use crate::session::filter::Filter;
 
 /// A kind of event: the VM sent it. The library's own kinds have other numbers; expect unknown
 /// ones.
 pub const QMP_EVENT_VM: i32 = 0;
+/// A kind of event: the library's own, "DISCONNECTED". The connection has ended, and no other event
+/// follows. Its data has "cause", a text. Subscriptions get it, once each.
+pub const QMP_EVENT_DISCONNECTED: i32 = 1;
 
 /// An event. Read-only; free it with qmp_event_free. Later versions may add members at the end.
 /// Since 0.1.
@@ -47,9 +52,9 @@ struct EventBlock {
     event: Event,
 }
 
-fn into_c(event: Event) -> *mut qmp_event {
+pub(super) fn into_c(event: Event) -> *mut qmp_event {
     let public = qmp_event {
-        kind: QMP_EVENT_VM,
+        kind: event.kind,
         name: ptr::null(),
         data: ptr::null(),
         json: ptr::null(),
@@ -160,4 +165,66 @@ pub unsafe extern "C" fn qmp_event_fd(
             Ok(())
         })
     }
+}
+
+/// Gives the oldest event of a certain kind that has not been handed out, or waits for it. It may
+/// have come before the call. Other events stay where they are, for qmp_poll_event.
+///
+/// client: where from. events, member, value_json: which event, as in qmp_subscribe. timeout_ms,
+/// cancel, event, error: as in qmp_poll_event.
+///
+/// Returns what qmp_poll_event returns. Any thread. Since 0.1.
+///
+/// # Safety
+/// The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+/// or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_wait_event(
+    client: *mut qmp_client,
+    events: *const c_char,
+    member: *const c_char,
+    value_json: *const c_char,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    event: *mut *mut qmp_event,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let event = Out::new(event, ptr::null_mut(), "event").required()?;
+            let client = handle::get(client)?;
+            let filter = filter(events, member, value_json)?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
+            let found = client.wait_event(&filter, &Wait::new(timeout, cancel.as_deref()))?;
+            event.give(into_c(found));
+            Ok(())
+        })
+    }
+}
+
+/// A filter of C's.
+///
+/// # Safety
+/// The strings are NUL-terminated or NULL.
+pub(super) unsafe fn filter(
+    events: *const c_char,
+    member: *const c_char,
+    value_json: *const c_char,
+) -> Result<Filter> {
+    // SAFETY: the caller's promise.
+    let (events, member, value) = unsafe {
+        (
+            gate::optional_text(events, "events")?,
+            gate::optional_text(member, "member")?,
+            gate::optional_text(value_json, "value_json")?,
+        )
+    };
+    let member = match (member, value) {
+        (Some(member), Some(value)) => Some((member, value)),
+        (None, None) => None,
+        _ => return Err(Error::invalid("member and value_json go together")),
+    };
+    Filter::parse(events, member).map_err(|bad| Error::invalid(bad.to_string()))
 }

@@ -7,7 +7,8 @@ use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use super::error::{self, qmp_error};
-use super::status::{QMP_FOREVER, QMP_OK, qmp_status};
+use super::status::{QMP_DEFAULT_TIMEOUT, QMP_FOREVER, QMP_OK, qmp_status};
+use crate::client::timeouts::Timeouts;
 use crate::error::{Error, Result, Status};
 
 /// Runs the body of an exported function.
@@ -126,6 +127,14 @@ pub unsafe fn optional_text<'a>(given: *const c_char, name: &str) -> Result<Opti
     }
     // SAFETY: the caller's promise.
     unsafe { text(given, name) }.map(Some)
+}
+
+/// As [`timeout`], for a command: `QMP_DEFAULT_TIMEOUT` is what the table has for it.
+pub fn limit(milliseconds: i64, command: &str, table: &Timeouts) -> Result<Option<Duration>> {
+    if milliseconds == QMP_DEFAULT_TIMEOUT {
+        return Ok(table.of(command));
+    }
+    timeout(milliseconds, "timeout_ms")
 }
 
 /// Milliseconds to a time, or `QMP_FOREVER` to none.

@@ -11,7 +11,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
-use crate::client::{Cancel, Connection};
+use super::subscription::Subscribed;
+use crate::client::batch::Batch;
+use crate::client::{Cancel, Connection, Request};
 use crate::error::{Error, Result, Status};
 #[cfg(feature = "mock")]
 use crate::mock::Mock;
@@ -26,6 +28,9 @@ pub enum Object {
     Client(Arc<Connection>),
     Options(Arc<SharedOptions>),
     Cancel(Arc<Cancel>),
+    Subscription(Arc<Subscribed>),
+    Request(Arc<Request>),
+    Batch(Arc<Batch>),
     #[cfg(feature = "mock")]
     Mock(Arc<Mock>),
 }

@@ -19,6 +19,12 @@ pub mod command;
 
 pub mod event;
 
+pub mod subscription;
+
+pub mod request;
+
+pub mod batch;
+
 pub mod vm;
 
 #[cfg(feature = "mock")]
@@ -30,6 +36,7 @@ pub mod mock_script;
 #[cfg(feature = "mock")]
 pub mod mock_check;
 
+pub use batch::*;
 pub use cancel::*;
 pub use command::*;
 pub use connect::*;
@@ -42,5 +49,7 @@ pub use mock_check::*;
 #[cfg(feature = "mock")]
 pub use mock_script::*;
 pub use options::*;
+pub use request::*;
 pub use status::*;
+pub use subscription::*;
 pub use vm::*;

@@ -129,6 +129,84 @@ pub extern "C" fn qmp_options_set_event_capacity(
     })
 }
 
+/// Sets whether out-of-band commands are wanted (qmp_execute_oob_json): the capability "oob" is
+/// enabled if the VM offers it. Default false.
+///
+/// So that these can always overtake, at most 8 other commands are under way at the VM then; more
+/// wait here, in their order.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+/// Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_set_out_of_band(
+    options: *mut qmp_options,
+    wanted: bool,
+) -> qmp_status {
+    set(options, |options| {
+        options.out_of_band = wanted;
+        Ok(())
+    })
+}
+
+/// Sets how long a command may take whose caller passes QMP_DEFAULT_TIMEOUT, over the built-in table.
+/// A command's own name counts before patterns, and a longer pattern before a shorter one.
+///
+/// command: a name, or a pattern in which "*" is any text. timeout_ms: milliseconds, or QMP_FOREVER.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+/// Since 0.1.
+///
+/// # Safety
+/// command is a NUL-terminated string or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_options_set_timeout(
+    options: *mut qmp_options,
+    command: *const c_char,
+    timeout_ms: i64,
+) -> qmp_status {
+    set(options, |options| {
+        // SAFETY: the caller's promise.
+        let command = unsafe { gate::text(command, "command") }?;
+        let limit = gate::timeout(timeout_ms, "timeout_ms")?;
+        options.timeouts.set(command, limit);
+        Ok(())
+    })
+}
+
+/// Sets which process, of which user, has to be the one that made the socket. Connecting to another
+/// one fails with QMP_ERR_PERMISSION, before anything is sent. Default: whoever it is.
+///
+/// pid: a process, or -1 for any. uid: a user, or -1 for any.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+/// Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_set_expected_peer(
+    options: *mut qmp_options,
+    pid: i64,
+    uid: i64,
+) -> qmp_status {
+    set(options, |options| {
+        let bad = |name: &str, value: i64| {
+            Error::invalid(format!("{name} is {value}: want a number, or -1 for any"))
+        };
+        options.expected_pid = match pid {
+            -1 => None,
+            _ => Some(
+                i32::try_from(pid)
+                    .ok()
+                    .filter(|pid| *pid > 0)
+                    .ok_or_else(|| bad("pid", pid))?,
+            ),
+        };
+        options.expected_uid = match uid {
+            -1 => None,
+            _ => Some(u32::try_from(uid).map_err(|_| bad("uid", uid))?),
+        };
+        Ok(())
+    })
+}
+
 /// Sets whether connecting waits for a socket that is not there yet, or on which nobody listens,
 /// until the time is over. Default false: that fails at once.
 ///

@@ -51,6 +51,18 @@ pub const QMP_ERR_INTERNAL: qmp_status = -18;
 /// As a timeout: wait for ever.
 pub const QMP_FOREVER: i64 = -1;
 
+/// As the timeout of a command: as long as the built-in table gives that command, or what
+/// qmp_options_set_timeout has set over it. Only where a function says so.
+///
+/// The table: 5 s, for QEMU answers from what it knows. 30 s: query-block*,
+/// query-named-block-nodes, screendump, quit. 60 s, for these open, flush and drain images, plug
+/// devices, or hide anything: blockdev-*, block_*, block-*, drive-*, nbd-server-*, transaction,
+/// device_*, netdev_*, object-*, chardev-*, migrate*, savevm-*, query-savevm,
+/// human-monitor-command, guest-exec*. 3 min: guest-fsfreeze-thaw. 10 min: guest-fstrim. 1 h, for
+/// these wait for a guest's file systems, write all of its memory, or wait for the last round of a
+/// migration: guest-fsfreeze-freeze*, dump-guest-memory, query-migrate.
+pub const QMP_DEFAULT_TIMEOUT: i64 = -2;
+
 /// The version of the library that runs, as text: "0.1.0".
 ///
 /// Returns a static string. Never fails. Any thread. Since 0.1.

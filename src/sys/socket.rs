@@ -162,6 +162,14 @@ pub fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Takes over any open descriptor of the caller's; else it stays the caller's.
+pub fn take(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: only looks at the number; an unopened one is answered with EBADF.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    // SAFETY: open, and the caller gives it away.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Sends what the socket takes at once.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;

@@ -36,6 +36,10 @@ impl Text {
         text.to_str().unwrap_or_default()
     }
 
+    pub fn as_ptr(&self) -> *const c_char {
+        self.0.as_ptr()
+    }
+
     /// The caller owns the memory and frees it with [`Text::free`].
     pub fn into_raw(self) -> *mut c_char {
         ManuallyDrop::new(self).0.as_ptr()

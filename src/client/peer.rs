@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who is at the other end, and who should be.
+
+use super::connection::Connection;
+use super::options::Options;
+use crate::error::{Error, Result, Status};
+
+impl Connection {
+    /// Process and user at the other end, where the system tells.
+    pub fn peer(&self) -> Result<(i32, u32)> {
+        if self.state.lock().closed {
+            return Err(self.closed("the peer"));
+        }
+        let peer = self.transport.peer();
+        let peer = peer.ok_or_else(|| self.unknown_peer("the peer"))?;
+        Ok((peer.pid, peer.uid))
+    }
+
+    /// Before a byte is sent: it may be a stranger.
+    pub(super) fn check_peer(&self, options: &Options) -> Result<()> {
+        let (pid, uid) = (options.expected_pid, options.expected_uid);
+        if pid.is_none() && uid.is_none() {
+            return Ok(());
+        }
+        let at = format!("connect to {}", self.address);
+        let peer = self.transport.peer();
+        let peer = peer.ok_or_else(|| self.unknown_peer(&at))?;
+        if pid.is_none_or(|pid| pid == peer.pid) && uid.is_none_or(|uid| uid == peer.uid) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::Permission,
+            format!(
+                "{at}: process {} of user {} listens there, who is not the one that the options want",
+                peer.pid, peer.uid
+            ),
+        ))
+    }
+
+    fn unknown_peer(&self, what: &str) -> Error {
+        Error::new(
+            Status::Unsupported,
+            format!(
+                "{what}: the system tells who is at {} only for unix sockets",
+                self.address
+            ),
+        )
+    }
+}
