@@ -40,3 +40,5 @@ pub use requests::{Cancelled, Request};
 pub use shutdown::{ShutdownPlan, ShutdownResult};
 pub use status::RunState;
 pub use wait::Wait;
+
+pub use crate::wire::Band;

@@ -14,10 +14,9 @@ use super::handle::{self, handle};
 use super::status::{QMP_OK, qmp_status};
 use super::subscription::{Owner, place_of};
 use crate::client::callbacks::Callback;
-use crate::client::{Request, Wait};
+use crate::client::{Band, Request, Wait};
 use crate::error::{Error, Result};
 use crate::sys::text::Text;
-use crate::wire::Band;
 
 /// A handle to a command under way. Any thread. Since 0.1.
 pub struct qmp_request {
