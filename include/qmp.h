@@ -56,6 +56,20 @@ extern "C" {
 #define QMP_FOREVER (-1)
 
 /**
+ * As the timeout of a command: as long as the built-in table gives that command, or what
+ * qmp_options_set_timeout has set over it. Only where a function says so.
+ *
+ * The table: 5 s, for QEMU answers from what it knows. 30 s: query-block*,
+ * query-named-block-nodes, screendump, quit. 60 s, for these open, flush and drain images, plug
+ * devices, or hide anything: blockdev-*, block_*, block-*, drive-*, nbd-server-*, transaction,
+ * device_*, netdev_*, object-*, chardev-*, migrate*, savevm-*, query-savevm,
+ * human-monitor-command, guest-exec*. 3 min: guest-fsfreeze-thaw. 10 min: guest-fstrim. 1 h, for
+ * these wait for a guest's file systems, write all of its memory, or wait for the last round of a
+ * migration: guest-fsfreeze-freeze*, dump-guest-memory, query-migrate.
+ */
+#define QMP_DEFAULT_TIMEOUT (-2)
+
+/**
  * How a call went: QMP_OK, or one of the QMP_ERR_ codes. The codes never change their meaning;
  * later versions may add some. Since 0.1.
  */
@@ -309,6 +323,44 @@ qmp_status qmp_options_set_max_message_bytes(qmp_options *options, uint64_t byte
 qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events);
 
 /**
+ * Sets whether out-of-band commands are wanted (qmp_execute_oob_json): the capability "oob" is
+ * enabled if the VM offers it. Default false.
+ *
+ * So that these can always overtake, at most 8 other commands are under way at the VM then; more
+ * wait here, in their order.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+ * Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_out_of_band(qmp_options *options, bool wanted);
+
+/**
+ * Sets how long a command may take whose caller passes QMP_DEFAULT_TIMEOUT, over the built-in table.
+ * A command's own name counts before patterns, and a longer pattern before a shorter one.
+ *
+ * command: a name, or a pattern in which "*" is any text. timeout_ms: milliseconds, or QMP_FOREVER.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: command is a NUL-terminated string or NULL.
+ */
+qmp_status qmp_options_set_timeout(qmp_options *options,
+                                   const char *command,
+                                   int64_t timeout_ms);
+
+/**
+ * Sets which process, of which user, has to be the one that made the socket. Connecting to another
+ * one fails with QMP_ERR_PERMISSION, before anything is sent. Default: whoever it is.
+ *
+ * pid: a process, or -1 for any. uid: a user, or -1 for any.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ */
+qmp_status qmp_options_set_expected_peer(qmp_options *options, int64_t pid, int64_t uid);
+
+/**
  * Sets whether connecting waits for a socket that is not there yet, or on which nobody listens,
  * until the time is over. Default false: that fails at once.
  *
@@ -477,6 +529,18 @@ qmp_status qmp_close(qmp_client *client);
  */
 qmp_status qmp_greeting_json(qmp_client *client, char **greeting_json, qmp_error **error);
 
+/**
+ * Gives the process that made the VM's socket, and its user, as the kernel tells them.
+ *
+ * client: whose. pid, uid: get the numbers. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_UNSUPPORTED: it is no unix socket; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_peer(qmp_client *client, int32_t *pid, uint32_t *uid, qmp_error **error);
+
 /* ---- Commands ---- */
 
 /**
@@ -489,7 +553,7 @@ qmp_status qmp_greeting_json(qmp_client *client, char **greeting_json, qmp_error
  * client: where to. command: its name, like "query-status": ASCII letters, digits, '-', '_' and
  * '.'. arguments_json: a JSON object in UTF-8, or NULL for none. It is checked before anything is
  * sent: nested at most 1000 deep, at most 64 MiB, no name twice in one object. timeout_ms: how
- * long the call may take; with 0 nothing is sent. cancel: ends the call; may be NULL. reply_json:
+ * long the call may take, or QMP_DEFAULT_TIMEOUT; with 0 nothing is sent. cancel: ends the call; may be NULL. reply_json:
  * gets the value of the reply's "return", JSON text as the VM sent it ("{}" when it is empty), to
  * be freed with qmp_string_free. error: gets the error; may be NULL.
  *
@@ -517,6 +581,79 @@ qmp_status qmp_execute_json(qmp_client *client,
                             char **reply_json,
                             qmp_error **error);
 
+/**
+ * Sends a command out of band: it overtakes the commands that wait for their turn, and is executed
+ * while another one runs.
+ *
+ * Needs qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
+ * "migrate-pause", "yank", "query-yank"; others are refused by the VM. Everything else is as in
+ * qmp_execute_json.
+ *
+ * Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: out-of-band was not negotiated, and
+ * nothing was sent. Any thread. Since 0.1.
+ *
+ * The caller's part: As for qmp_execute_json.
+ */
+qmp_status qmp_execute_oob_json(qmp_client *client,
+                                const char *command,
+                                const char *arguments_json,
+                                int64_t timeout_ms,
+                                qmp_cancel *cancel,
+                                char **reply_json,
+                                qmp_error **error);
+
+/**
+ * Sends a command with a file descriptor for the VM: "getfd", "add-fd" and the like. Both arrive
+ * together, the descriptor with the command's first byte.
+ *
+ * The descriptor belongs to the library from then on, whatever happens, and is closed; the VM has a
+ * copy of its own if the command was sent. Only after QMP_ERR_INVALID_ARGUMENT,
+ * QMP_ERR_INVALID_HANDLE and QMP_ERR_FORKED it is still the caller's.
+ *
+ * descriptor: an open one. Everything else is as in qmp_execute_json.
+ *
+ * Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: the connection is none over a unix
+ * socket, and nothing was sent. Any thread. Since 0.1.
+ *
+ * The caller's part: As for qmp_execute_json; nobody else uses the descriptor any more.
+ */
+qmp_status qmp_execute_fd_json(qmp_client *client,
+                               const char *command,
+                               const char *arguments_json,
+                               int32_t descriptor,
+                               int64_t timeout_ms,
+                               qmp_cancel *cancel,
+                               char **reply_json,
+                               qmp_error **error);
+
+/**
+ * Sends a command, and waits for its reply and for an event that it brings about, under one limit.
+ * The event is looked for from the moment of sending, so none is missed.
+ *
+ * command, arguments_json, cancel: as in qmp_execute_json. events, member, value_json: which event,
+ * as in qmp_subscribe. timeout_ms: for both together. reply_json: gets the reply, to be freed with
+ * qmp_string_free. event: gets the event, to be freed with qmp_event_free. error: gets the error;
+ * may be NULL. qmp_poll_event gives the event too.
+ *
+ * Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
+ * the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
+ * outcome_unknown true. Any thread. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+ * or are NULL.
+ */
+qmp_status qmp_execute_and_wait(qmp_client *client,
+                                const char *command,
+                                const char *arguments_json,
+                                const char *events,
+                                const char *member,
+                                const char *value_json,
+                                int64_t timeout_ms,
+                                qmp_cancel *cancel,
+                                char **reply_json,
+                                qmp_event **event,
+                                qmp_error **error);
+
 /* ---- Events: what the VM reports by itself ---- */
 
 /**
@@ -524,6 +661,12 @@ qmp_status qmp_execute_json(qmp_client *client,
  * ones.
  */
 #define QMP_EVENT_VM 0
+
+/**
+ * A kind of event: the library's own, "DISCONNECTED". The connection has ended, and no other event
+ * follows. Its data has "cause", a text. Subscriptions get it, once each.
+ */
+#define QMP_EVENT_DISCONNECTED 1
 
 /**
  * An event. Read-only; free it with qmp_event_free. Later versions may add members at the end.
@@ -604,6 +747,347 @@ qmp_status qmp_poll_event(qmp_client *client,
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
 qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
+
+/**
+ * Gives the oldest event of a certain kind that has not been handed out, or waits for it. It may
+ * have come before the call. Other events stay where they are, for qmp_poll_event.
+ *
+ * client: where from. events, member, value_json: which event, as in qmp_subscribe. timeout_ms,
+ * cancel, event, error: as in qmp_poll_event.
+ *
+ * Returns what qmp_poll_event returns. Any thread. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+ * or are NULL.
+ */
+qmp_status qmp_wait_event(qmp_client *client,
+                          const char *events,
+                          const char *member,
+                          const char *value_json,
+                          int64_t timeout_ms,
+                          qmp_cancel *cancel,
+                          qmp_event **event,
+                          qmp_error **error);
+
+/* ---- Subscriptions: several consumers of one client's events, and callbacks ---- */
+
+/**
+ * Where a callback runs: on a thread of the library's own, on which the callbacks of all clients
+ * of the process run one after the other.
+ */
+#define QMP_ON_LIBRARY_THREAD 0
+
+/** Where a callback runs: on the thread that calls qmp_dispatch. */
+#define QMP_ON_DISPATCH 1
+
+/** A handle to a consumer of events, with a queue of its own. Any thread. Since 0.1. */
+typedef struct qmp_subscription qmp_subscription;
+
+/**
+ * A callback for events. event is valid during the call. It may call any function of this library,
+ * free its own subscription and close its client. It must not unwind (no C++ exception, no
+ * longjmp, no pthread_exit). A slow one delays other callbacks, and never a reply. Since 0.1.
+ */
+typedef void (*qmp_event_fn)(void *user_data, const qmp_event *event);
+
+/**
+ * Subscribes to events: all that come from now on and fit the filter, in a queue of their own. A
+ * subscription that is made before a command is sent sees every event of that command. Other
+ * subscriptions and qmp_poll_event see the events too.
+ *
+ * client: whose events. events: names like "SHUTDOWN" and patterns like "JOB_*", in which "*" is
+ * any text, with commas between them; NULL for all. member, value_json: a member of the event's
+ * data, and the JSON value that it must have ("device" and "\"net0\""); both NULL for whatever it
+ * is. capacity: how many events wait at most, 0 for the 4096 of the default; when the queue is full
+ * the oldest of the least important is lost, as in qmp_poll_event, and counted in the next event's
+ * member lost. Together they need no more memory than the largest message may, or 4 MiB if that is
+ * more. subscription: gets a handle, to be freed with qmp_subscription_free. error: gets the error;
+ * may be NULL.
+ *
+ * When the connection ends, each subscription gets one event of the kind QMP_EVENT_DISCONNECTED,
+ * behind all others and whatever its filter is.
+ *
+ * Returns QMP_OK; QMP_ERR_DISCONNECTED: the connection has ended; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread,
+ * callbacks too. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+ * or are NULL.
+ */
+qmp_status qmp_subscribe(qmp_client *client,
+                         const char *events,
+                         const char *member,
+                         const char *value_json,
+                         uint64_t capacity,
+                         qmp_subscription **subscription,
+                         qmp_error **error);
+
+/**
+ * Ends a subscription and frees its handle; its events are gone. A callback that runs at the moment
+ * runs to its end, and destroy runs after it. NULL and a stale handle do nothing.
+ *
+ * Any thread, callbacks too. Since 0.1.
+ */
+void qmp_subscription_free(qmp_subscription *subscription);
+
+/**
+ * Gives the oldest event of a subscription.
+ *
+ * subscription: whose. timeout_ms, cancel, event, error: as in qmp_poll_event.
+ *
+ * Returns QMP_OK; QMP_ERR_TIMEOUT: none came; QMP_ERR_DISCONNECTED: the connection ended, and all
+ * that came was given out; QMP_ERR_CLOSED: the client was closed, or the subscription freed;
+ * QMP_ERR_CANCELLED; QMP_ERR_INVALID_ARGUMENT: also if a callback gets the events;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_subscription_poll(qmp_subscription *subscription,
+                                 int64_t timeout_ms,
+                                 qmp_cancel *cancel,
+                                 qmp_event **event,
+                                 qmp_error **error);
+
+/**
+ * Gives a descriptor that is readable while qmp_subscription_poll would not wait.
+ *
+ * Use it as that of qmp_event_fd. It belongs to the subscription.
+ *
+ * subscription: whose. fd: gets the descriptor, 0 on failure. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_RESOURCE; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_subscription_fd(qmp_subscription *subscription, int32_t *fd, qmp_error **error);
+
+/**
+ * Has a function called with each event of a subscription, those that wait already included, in
+ * their order and never two at once. Once, for good: nobody can poll it any more.
+ *
+ * subscription: whose. place: QMP_ON_LIBRARY_THREAD or QMP_ON_DISPATCH. function: what is called.
+ * user_data: given to it; may be NULL. destroy: called with user_data exactly once, when the
+ * function will not be called any more, or when this call fails; may be NULL. error: gets the error;
+ * may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if it has a callback already; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks too. Since 0.1.
+ *
+ * The caller's part: The functions may be called with user_data from any thread; error may be written, or is NULL.
+ */
+qmp_status qmp_subscription_set_callback(qmp_subscription *subscription,
+                                         int32_t place,
+                                         qmp_event_fn function,
+                                         void *user_data,
+                                         void (*destroy)(void *user_data),
+                                         qmp_error **error);
+
+/**
+ * Runs the callbacks of a client that wait for it, on the calling thread: those that were set with
+ * QMP_ON_DISPATCH. It never waits for more.
+ *
+ * client: whose. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK, also if there was nothing to do; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too. Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_dispatch(qmp_client *client, qmp_error **error);
+
+/**
+ * Gives a descriptor that is readable while qmp_dispatch has something to do.
+ *
+ * Use it as that of qmp_event_fd. It belongs to the client.
+ *
+ * client: whose. fd: gets the descriptor, 0 on failure. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_RESOURCE; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_dispatch_fd(qmp_client *client, int32_t *fd, qmp_error **error);
+
+/* ---- Requests: commands submitted without waiting ---- */
+
+/** How cancelling a request went: nothing of the command was sent, and nothing will be. */
+#define QMP_REQUEST_WITHDRAWN 1
+
+/** How cancelling a request went: the command was sent, so it may be executed all the same. */
+#define QMP_REQUEST_UNKNOWN 2
+
+/** How cancelling a request went: its outcome had come already, and can still be had. */
+#define QMP_REQUEST_TOO_LATE 3
+
+/** A handle to a command under way. Any thread. Since 0.1. */
+typedef struct qmp_request qmp_request;
+
+/**
+ * A callback for a request's outcome: status and, on QMP_OK, reply_json, else error; the other is
+ * NULL. Both are valid during the call. The same holds as for qmp_event_fn. Since 0.1.
+ */
+typedef void (*qmp_reply_fn)(void *user_data,
+                             qmp_status status,
+                             const char *reply_json,
+                             const qmp_error *error);
+
+/**
+ * Sends a command without waiting for its reply. Any number may be under way; each is matched with
+ * its own reply.
+ *
+ * client, command, arguments_json: as in qmp_execute_json. out_of_band: as in qmp_execute_oob_json.
+ * request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_DISCONNECTED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: out-of-band was not
+ * negotiated; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED.
+ * Any thread, callbacks too. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+ * or are NULL.
+ */
+qmp_status qmp_submit_json(qmp_client *client,
+                           const char *command,
+                           const char *arguments_json,
+                           bool out_of_band,
+                           qmp_request **request,
+                           qmp_error **error);
+
+/**
+ * Waits for a request's outcome, and gives it, once. When the time is over the command stays under
+ * way, and can be waited for again; with timeout_ms 0 this polls.
+ *
+ * request: which. timeout_ms: how long to wait, or QMP_FOREVER. cancel: ends the wait, and not the
+ * command; may be NULL. reply_json: gets the reply, to be freed with qmp_string_free. error: gets
+ * the error; may be NULL.
+ *
+ * Returns what qmp_execute_json returns; QMP_ERR_TIMEOUT and QMP_ERR_CANCELLED, with outcome_unknown
+ * false: it is still under way; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already, or
+ * a callback gets it; QMP_ERR_CANCELLED also after qmp_request_cancel. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_request_wait(qmp_request *request,
+                            int64_t timeout_ms,
+                            qmp_cancel *cancel,
+                            char **reply_json,
+                            qmp_error **error);
+
+/**
+ * Gives a request up, as far as that can be, and says how far.
+ *
+ * request: which. It stays to be freed. outcome: gets QMP_REQUEST_WITHDRAWN, QMP_REQUEST_UNKNOWN or
+ * QMP_REQUEST_TOO_LATE. error: gets the error; may be NULL. A command that is out in part ends the
+ * connection, since the next would be read as its rest.
+ *
+ * Returns QMP_OK; QMP_ERR_CANCELLED: it was already; QMP_ERR_INVALID_ARGUMENT: also if its outcome
+ * was given already, or a callback gets it; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread,
+ * callbacks too. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_request_cancel(qmp_request *request, int32_t *outcome, qmp_error **error);
+
+/**
+ * Has a function called with a request's outcome, exactly once; also if it has come already. The
+ * handle may be freed at once: the callback comes all the same.
+ *
+ * request: which. place: QMP_ON_LIBRARY_THREAD, or QMP_ON_DISPATCH with the request's client.
+ * function, user_data, destroy: as in qmp_subscription_set_callback. error: gets the error; may be
+ * NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already or has a callback;
+ * QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks
+ * too. Since 0.1.
+ *
+ * The caller's part: The functions may be called with user_data from any thread; error may be written, or is NULL.
+ */
+qmp_status qmp_request_set_callback(qmp_request *request,
+                                    int32_t place,
+                                    qmp_reply_fn function,
+                                    void *user_data,
+                                    void (*destroy)(void *user_data),
+                                    qmp_error **error);
+
+/**
+ * Frees a request. One that is still under way is given up, as by qmp_request_cancel, unless a
+ * callback waits for it. NULL and a stale handle do nothing.
+ *
+ * Any thread, callbacks too. Since 0.1.
+ */
+void qmp_request_free(qmp_request *request);
+
+/* ---- Batches: many requests waited for together ---- */
+
+/**
+ * A handle to requests that are waited for together, of one client or of several. Any thread.
+ * Since 0.1.
+ */
+typedef struct qmp_batch qmp_batch;
+
+/**
+ * Makes an empty batch.
+ *
+ * Returns a handle to be freed with qmp_batch_free, or NULL when memory or handles are short.
+ * Any thread. Since 0.1.
+ */
+qmp_batch *qmp_batch_new(void);
+
+/**
+ * Frees a batch. The requests in it go on. NULL and a stale handle do nothing.
+ *
+ * Any thread. Since 0.1.
+ */
+void qmp_batch_free(qmp_batch *batch);
+
+/**
+ * Puts a request into a batch. Its handle stays the caller's.
+ *
+ * batch: where to. request: which, in one batch at most. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the request's outcome was given already or has a
+ * callback; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_batch_add(qmp_batch *batch,
+                         qmp_request *request,
+                         qmp_error **error);
+
+/**
+ * Gives the next request of a batch whose outcome has come. It leaves the batch; qmp_request_wait
+ * gives its outcome at once.
+ *
+ * batch: which. timeout_ms: how long to wait for one, or QMP_FOREVER. cancel: ends the wait; may be
+ * NULL. request: gets the request's own handle, which is freed once as ever. error: gets the error;
+ * may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_NOT_FOUND: there is no request in it;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_batch_next(qmp_batch *batch,
+                          int64_t timeout_ms,
+                          qmp_cancel *cancel,
+                          qmp_request **request,
+                          qmp_error **error);
+
+/**
+ * Gives a descriptor that is readable while qmp_batch_next has a request to give.
+ *
+ * Use it as that of qmp_event_fd. It belongs to the batch.
+ *
+ * batch: which. fd: gets the descriptor, 0 on failure. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_RESOURCE; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_batch_fd(qmp_batch *batch, int32_t *fd, qmp_error **error);
 
 /* ---- The VM's state, and shutting it down ---- */
 
