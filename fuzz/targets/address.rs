@@ -52,7 +52,7 @@ fn is_refused_for_a_reason(bytes: &[u8]) -> bool {
     }
     if let Some(rest) = bytes.strip_prefix(b"fd:") {
         let number = std::str::from_utf8(rest).map(str::parse::<i32>);
-        return !matches!(number, Ok(Ok(0..))) || rest.starts_with(b"+") || rest == b"-0";
+        return !matches!(number, Ok(Ok(0..))) || rest.starts_with(b"+") || rest.starts_with(b"-");
     }
     let (name, most) = match bytes.strip_prefix(b"abstract:") {
         Some(name) => (name, 106),
