@@ -6,7 +6,10 @@ INCLUDEDIR = $(PREFIX)/include
 PKGCONFIGDIR = $(LIBDIR)/pkgconfig
 CARGO = cargo
 INSTALL = install
+# --no-default-features leaves the mock VM out.
+FEATURES =
 QEMU = qemu-system-x86_64
+SOAK_SECONDS = 10
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -15,18 +18,28 @@ LIBRARY := $(TARGET)/release/libqmp.so
 SOURCES := $(shell find src -name '*.rs') Cargo.toml Cargo.lock build.rs
 export CARGO QEMU
 
-.PHONY: all check demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
+.PHONY: all check soak model demo bench fuzz fuzz-long miri tsan header guest install uninstall clean
 
 all: $(LIBRARY)
 
 # A file target, so that `make install` as another user does not build again.
 $(LIBRARY): $(SOURCES)
-	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib
+	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib $(FEATURES)
 	@touch $@
 
 check: all guest
 	@tests/run
 	$(MAKE) -C c-tests check
+
+# What takes longer than a check may: floods of SOAK_SECONDS each, and the threaded tests again and again.
+soak: all guest
+	$(MAKE) -C c-tests soak SOAK_SECONDS=$(SOAK_SECONDS)
+
+# The reader role, the slots and the close under a checker that chooses who runs next. Settings, in
+# the environment: src/client/model/mod.rs. SCENARIO=f89 runs those whose names begin so.
+model:
+	RUSTFLAGS="$$RUSTFLAGS --cfg model" CARGO_PROFILE_TEST_OPT_LEVEL=2 CARGO_TARGET_DIR=$(TARGET)/model \
+	    $(CARGO) test --lib client::model::scenarios::$(SCENARIO)
 
 demo: all guest
 	@TARGET=$(TARGET) examples/c/demo.sh

@@ -12,6 +12,8 @@ static qmp_client *client;
 static atomic_int commands;
 static atomic_size_t command_bytes;
 
+static atomic_int foreign_ids; /* commands whose own id is not a plain number */
+
 static void count_commands(peer *peer)
 {
     char *command;
@@ -20,6 +22,9 @@ static void count_commands(peer *peer)
     while ((command = peer_hear(peer))) {
         atomic_fetch_add(&commands, 1);
         atomic_fetch_add(&command_bytes, strlen(command));
+        char id[32] = "";
+        if (!command_id(command, id, sizeof id) || strspn(id, "0123456789") != strlen(id) || atoi(id) >= 4711)
+            atomic_fetch_add(&foreign_ids, 1);
         peer_answer(peer, command, "{}");
         free(command);
     }
@@ -41,7 +46,7 @@ static void refused(const char *command, const char *arguments, int line)
 
 #define REFUSED(command, arguments) refused((command), (arguments), __LINE__)
 
-static void arguments_that_are_no_object(void)
+static void f93_arguments_that_are_no_object(void)
 {
     const char *const texts[] = {
         "", " ", "{", "}", "{]", "[]", "[1]", "1", "null", "true", "\"text\"", "nonsense", "{} {}", "{}x", "{},",
@@ -61,7 +66,7 @@ static void arguments_that_are_no_object(void)
     }
 }
 
-static void lone_surrogates(void)
+static void f93_lone_surrogates(void)
 {
     REFUSED("stop", "{\"a\":\"\\ud800\"}");
     REFUSED("stop", "{\"a\":\"\\udc00\"}");
@@ -69,12 +74,12 @@ static void lone_surrogates(void)
     REFUSED("stop", "{\"\\ud800\":1}");
 }
 
-static void duplicate_members(void)
+static void f93_duplicate_members(void)
 {
     REFUSED("stop", "{\"a\":1,\"a\":2}");
 }
 
-static void bytes_that_are_no_utf8(void)
+static void f92_bytes_that_are_no_utf8(void)
 {
     REFUSED("st\xffop", NULL);
     REFUSED("\xc0\x80", NULL);
@@ -84,7 +89,7 @@ static void bytes_that_are_no_utf8(void)
     REFUSED("stop", "{\"\xf8\":1}");
 }
 
-static void names_that_are_no_command(void)
+static void f96_names_that_are_no_command(void)
 {
     REFUSED("", NULL);
     REFUSED("st\"op", NULL);
@@ -111,7 +116,7 @@ static char *nested(size_t depth, bool closed)
     return text;
 }
 
-static void nesting(void)
+static void f95_nesting(void)
 {
     const size_t depths[] = {1001, 1024, 5000, 1000000};
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
@@ -122,7 +127,19 @@ static void nesting(void)
         }
 }
 
-static void timeouts_below_forever(void)
+/* An object of one byte more than 64 MiB. */
+static void f95_more_than_64_mib(void)
+{
+    const size_t limit = 64 * 1024 * 1024;
+    char *text = malloc(limit + 2);
+    memset(text, 'x', limit + 1);
+    memcpy(text, "{\"a\":\"", 6);
+    memcpy(text + limit - 1, "\"}", 3);
+    REFUSED("stop", text);
+    free(text);
+}
+
+static void f86_timeouts_below_forever(void)
 {
     qmp_error *error = NULL;
     qmp_client *made = NULL;
@@ -160,7 +177,7 @@ static void options_out_of_range(void)
     qmp_options_free(options);
 }
 
-static void nothing_was_sent(void)
+static void f92_f93_f95_f96_nothing_was_sent(void)
 {
     size_t before = server_heard(the_server);
     CHECK_INT(atomic_load(&commands), 0);
@@ -170,7 +187,7 @@ static void nothing_was_sent(void)
     CHECK_INT(server_clients(the_server), 1);
 }
 
-static void depth_1000_and_newlines_are_fine(void)
+static void f94_f95_depth_1000_and_newlines_are_fine(void)
 {
     char *text = nested(1000, true);
     char *reply = NULL;
@@ -188,22 +205,35 @@ static void depth_1000_and_newlines_are_fine(void)
     CHECK(sent <= strlen("{\"execute\":\"stop\",\"arguments\":{\"a\":[1,2]},\"id\":9999}"));
 }
 
+/* Arguments may have a member of that name; the command's id is the library's. */
+static void f96_an_id_in_the_arguments_is_not_the_commands(void)
+{
+    char *reply = NULL;
+    CHECK_STATUS(qmp_execute_json(client, "stop", "{\"id\": 4711}", PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
+    qmp_string_free(reply);
+    CHECK_STATUS(qmp_execute_json(client, "stop", "{\"a\": {\"id\": \"mine\"}}", PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
+    qmp_string_free(reply);
+    CHECK_INT(atomic_load(&foreign_ids), 0);
+}
+
 int main(void)
 {
     the_server = server_start(count_commands);
     client = connect_to(server_address(the_server));
     if (!client)
         return 1;
-    RUN(arguments_that_are_no_object);
-    RUN(lone_surrogates);
-    RUN(duplicate_members);
-    RUN(bytes_that_are_no_utf8);
-    RUN(names_that_are_no_command);
-    RUN(nesting);
-    RUN(timeouts_below_forever);
+    RUN(f93_arguments_that_are_no_object);
+    RUN(f93_lone_surrogates);
+    RUN(f93_duplicate_members);
+    RUN(f92_bytes_that_are_no_utf8);
+    RUN(f96_names_that_are_no_command);
+    RUN(f95_nesting);
+    RUN(f95_more_than_64_mib);
+    RUN(f86_timeouts_below_forever);
     RUN(options_out_of_range);
-    RUN(nothing_was_sent);
-    RUN(depth_1000_and_newlines_are_fine);
+    RUN(f92_f93_f95_f96_nothing_was_sent);
+    RUN(f94_f95_depth_1000_and_newlines_are_fine);
+    RUN(f96_an_id_in_the_arguments_is_not_the_commands);
     qmp_close(client);
     server_stop(the_server);
     return check_end();

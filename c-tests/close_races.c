@@ -6,16 +6,44 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { THREADS = 8, ROUNDS = 200 };
+enum { THREADS = 8, ROUNDS = 1000 };
 
 static qmp_client *client;
 static atomic_int calls, heard, closed, invalid;
 
+static qmp_status poll_once(void)
+{
+    qmp_event *event = NULL;
+    qmp_status status = qmp_poll_event(client, 1, NULL, &event, NULL);
+    qmp_event_free(event);
+    return status == QMP_ERR_TIMEOUT ? QMP_OK : status;
+}
+
+static qmp_status ask_state(void)
+{
+    bool running;
+    char *state = NULL;
+    qmp_status status = qmp_query_status(client, QMP_FOREVER, NULL, &running, &state, NULL);
+    qmp_string_free(state);
+    return status == QMP_ERR_PROTOCOL ? QMP_OK : status; /* the server knows no states */
+}
+
+static qmp_status ask_locally(void)
+{
+    int32_t fd;
+    char *greeting = NULL;
+    qmp_status status = qmp_event_fd(client, &fd, NULL);
+    if (status != QMP_OK)
+        return status;
+    status = qmp_greeting_json(client, &greeting, NULL);
+    qmp_string_free(greeting);
+    return status;
+}
+
 static void *call_until_closed(void *data)
 {
-    (void)data;
-    for (;;) {
-        qmp_status status = execute(client, "stop");
+    for (int i = *(int *)data;; i++) {
+        qmp_status status = i % 4 == 0 ? poll_once() : i % 4 == 1 ? ask_state() : i % 4 == 2 ? ask_locally() : execute(client, "stop");
         if (status != QMP_OK) {
             CHECK(status == QMP_ERR_CLOSED || status == QMP_ERR_INVALID_HANDLE);
             return NULL;
@@ -24,22 +52,30 @@ static void *call_until_closed(void *data)
     }
 }
 
-static void closing_ends_running_callers(void)
+static void f89_closing_ends_running_callers(void)
 {
-    server *server = server_start(serve_plainly);
+    server *server = server_start(serve_ticking);
+    int64_t closing = 0;
     for (int round = 0; round < rounds(ROUNDS); round++) {
         pthread_t threads[THREADS];
+        int first[THREADS];
         client = connect_to(server_address(server));
         REQUIRE(client);
         atomic_store(&calls, 0);
-        for (int i = 0; i < THREADS; i++)
-            pthread_create(&threads[i], NULL, call_until_closed, NULL);
-        CHECK_SOON(atomic_load(&calls) > 10);
+        for (int i = 0; i < THREADS; i++) {
+            first[i] = i;
+            pthread_create(&threads[i], NULL, call_until_closed, &first[i]);
+        }
+        /* Closed before the first call, and after many. */
+        CHECK_SOON(atomic_load(&calls) >= round % 16);
+        int64_t start = now_ms();
         CHECK_STATUS(qmp_close(client), QMP_OK);
         for (int i = 0; i < THREADS; i++)
             pthread_join(threads[i], NULL);
+        closing += now_ms() - start;
         CHECK_STATUS(execute(client, "stop"), QMP_ERR_INVALID_HANDLE);
     }
+    CHECK(closing <= 1000 + 100 * rounds(ROUNDS));
     CHECK_SOON(server_open(server) == 0);
     server_stop(server);
 }
@@ -77,11 +113,12 @@ static void *wait_for_event(void *data)
     return NULL;
 }
 
-static void closing_ends_waiting_callers(void)
+static void f89_closing_ends_waiting_callers(void)
 {
     server *server = server_start(only_hear);
     pthread_t callers[THREADS], readers[THREADS];
-    for (int round = 0; round < rounds(20); round++) {
+    int64_t closing = 0;
+    for (int round = 0; round < rounds(100); round++) {
         client = connect_to(server_address(server));
         REQUIRE(client);
         atomic_store(&heard, 0);
@@ -96,8 +133,10 @@ static void closing_ends_waiting_callers(void)
             pthread_join(callers[i], NULL);
             pthread_join(readers[i], NULL);
         }
-        CHECK(now_ms() - start < PATIENCE_MS / 2);
+        closing += now_ms() - start;
     }
+    /* On average, as one time says little on a busy machine. */
+    CHECK(closing <= 1000 + 100 * rounds(100));
     server_stop(server);
 }
 
@@ -110,10 +149,10 @@ static void *close_it(void *data)
     return NULL;
 }
 
-static void of_many_closers_one_wins(void)
+static void f90_of_many_closers_one_wins(void)
 {
     server *server = server_start(serve_plainly);
-    for (int round = 0; round < rounds(ROUNDS); round++) {
+    for (int round = 0; round < rounds(200); round++) {
         pthread_t threads[THREADS];
         client = connect_to(server_address(server));
         atomic_store(&closed, 0);
@@ -148,9 +187,9 @@ static void nothing_is_left_open(void)
 
 int main(void)
 {
-    RUN(closing_ends_running_callers);
-    RUN(closing_ends_waiting_callers);
-    RUN(of_many_closers_one_wins);
+    RUN(f89_closing_ends_running_callers);
+    RUN(f89_closing_ends_waiting_callers);
+    RUN(f90_of_many_closers_one_wins);
     RUN(nothing_is_left_open);
     return check_end();
 }

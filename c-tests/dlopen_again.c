@@ -14,7 +14,7 @@ static qmp_status (*qmp_execute_json_)(qmp_client *, const char *, const char *,
 static qmp_status (*qmp_close_)(qmp_client *);
 static void (*qmp_string_free_)(char *);
 
-static void a_hundred_times(void)
+static void f108_a_hundred_times(void)
 {
     server *server = server_start(serve_plainly);
     for (int i = 0; i < rounds(100); i++) {
@@ -44,6 +44,6 @@ static void a_hundred_times(void)
 
 int main(void)
 {
-    RUN(a_hundred_times);
+    RUN(f108_a_hundred_times);
     return check_end();
 }

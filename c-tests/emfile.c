@@ -29,7 +29,7 @@ static void give_them_back(void)
 }
 
 /* With none free, one free, two free and so on, until connecting works. */
-static void connecting_without_descriptors(void)
+static void f103_connecting_without_descriptors(void)
 {
     server *server = server_start(serve_plainly);
     bool connected = false;
@@ -57,7 +57,7 @@ static void connecting_without_descriptors(void)
     server_stop(server);
 }
 
-static void a_connection_goes_on_without_descriptors(void)
+static void f103_a_connection_goes_on_without_descriptors(void)
 {
     server *server = server_start(serve_plainly);
     qmp_client *client = connect_to(server_address(server)), *other = NULL;
@@ -83,7 +83,7 @@ static void a_connection_goes_on_without_descriptors(void)
     server_stop(server);
 }
 
-static void an_event_fd_without_descriptors(void)
+static void f103_an_event_fd_without_descriptors(void)
 {
     server *server = server_start(serve_plainly);
     qmp_client *client = connect_to(server_address(server));
@@ -107,8 +107,8 @@ int main(void)
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = LIMIT;
     setrlimit(RLIMIT_NOFILE, &limit);
-    RUN(connecting_without_descriptors);
-    RUN(a_connection_goes_on_without_descriptors);
-    RUN(an_event_fd_without_descriptors);
+    RUN(f103_connecting_without_descriptors);
+    RUN(f103_a_connection_goes_on_without_descriptors);
+    RUN(f103_an_event_fd_without_descriptors);
     return check_end();
 }

@@ -49,7 +49,7 @@ static qmp_error *run(qmp_client *client, const char *command, int64_t timeout_m
     return error;
 }
 
-static void what_the_machine_refuses(void)
+static void f50_f110_what_the_machine_refuses(void)
 {
     server *server = server_start(refuse);
     qmp_client *client = connect_to(server_address(server));
@@ -77,7 +77,7 @@ static void what_the_machine_refuses(void)
     server_stop(server);
 }
 
-static void what_is_not_answered(void)
+static void f29_f110_what_is_not_answered(void)
 {
     server *server = server_start(refuse);
     qmp_client *client = connect_to(server_address(server));
@@ -101,6 +101,28 @@ static void what_is_not_answered(void)
     REQUIRE(error);
     CHECK(!error->outcome_unknown);
     qmp_error_free(error);
+    qmp_close(client);
+    server_stop(server);
+}
+
+/* Not even as far as they could be read. */
+static void f110_refused_arguments_are_not_repeated(void)
+{
+    const char *const broken[] = {
+        "{\"password\":\"hunter2\"", "{\"password\":\"hunter2\"} x", "{\"password\":\"hunter2\\x\"}", "[\"hunter2\"]",
+        "\"hunter2\"", "hunter2", "{\"password\":hunter2}", "{\"hunter2\":1,\"hunter2\":1}", "{\"password\":\"hunter2\xff\"}",
+        "{\"password\":\"hunter2\\ud800\"}",
+    };
+    server *server = server_start(refuse);
+    qmp_client *client = connect_to(server_address(server));
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        qmp_error *error = NULL;
+        char *reply = NULL;
+        qmp_status status = qmp_execute_json(client, "set_password", broken[i], PATIENCE_MS, NULL, &reply, &error);
+        if (error && strstr(error->message, "hunter"))
+            check_fail(__FILE__, __LINE__, "%s is repeated: %s", broken[i], error->message);
+        CHECK_ERROR(status, QMP_ERR_INVALID_ARGUMENT, error);
+    }
     qmp_close(client);
     server_stop(server);
 }
@@ -139,8 +161,9 @@ static void the_version_is_one(void)
 
 int main(void)
 {
-    RUN(what_the_machine_refuses);
-    RUN(what_is_not_answered);
+    RUN(f50_f110_what_the_machine_refuses);
+    RUN(f29_f110_what_is_not_answered);
+    RUN(f110_refused_arguments_are_not_repeated);
     RUN(every_status_has_a_name_and_a_text);
     RUN(the_version_is_one);
     return check_end();

@@ -42,7 +42,7 @@ static qmp_client *connect_with_capacity(server *server, uint64_t capacity)
     return client;
 }
 
-static void fields_are_verbatim(void)
+static void f72_f73_fields_are_verbatim(void)
 {
     server *server = server_start(say_events);
     qmp_client *client = connect_to(server_address(server));
@@ -76,7 +76,7 @@ static void fields_are_verbatim(void)
     server_stop(server);
 }
 
-static void the_order_of_the_wire(void)
+static void f70_the_order_of_the_wire(void)
 {
     server *server = server_start(say_events);
     qmp_client *client = connect_to(server_address(server));
@@ -95,7 +95,7 @@ static void the_order_of_the_wire(void)
     server_stop(server);
 }
 
-static void what_does_not_fit_is_lost_and_counted(void)
+static void f71_what_does_not_fit_is_lost_and_counted(void)
 {
     server *server = server_start(say_events);
     qmp_client *client = connect_with_capacity(server, 10);
@@ -122,7 +122,7 @@ static void what_does_not_fit_is_lost_and_counted(void)
     server_stop(server);
 }
 
-static void important_events_are_kept_longest(void)
+static void f71_important_events_are_kept_longest(void)
 {
     server *server = server_start(say_events);
     qmp_client *client = connect_with_capacity(server, 4);
@@ -165,10 +165,10 @@ static void the_queue_survives_the_end(void)
 
 int main(void)
 {
-    RUN(fields_are_verbatim);
-    RUN(the_order_of_the_wire);
-    RUN(what_does_not_fit_is_lost_and_counted);
-    RUN(important_events_are_kept_longest);
+    RUN(f72_f73_fields_are_verbatim);
+    RUN(f70_the_order_of_the_wire);
+    RUN(f71_what_does_not_fit_is_lost_and_counted);
+    RUN(f71_important_events_are_kept_longest);
     RUN(the_queue_survives_the_end);
     return check_end();
 }

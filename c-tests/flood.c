@@ -69,7 +69,7 @@ static void count_events(qmp_client *client)
     CHECK_INT(delivered, 4096);
 }
 
-static void while_nobody_calls(void)
+static void f71_while_nobody_calls(void)
 {
     atomic_store(&flooded, false);
     server *server = server_start(flood);
@@ -84,7 +84,7 @@ static void while_nobody_calls(void)
     server_stop(server);
 }
 
-static void while_somebody_calls(void)
+static void f71_while_somebody_calls(void)
 {
     atomic_store(&flooded, false);
     server *server = server_start(flood);
@@ -106,7 +106,7 @@ static void while_somebody_calls(void)
 
 int main(void)
 {
-    RUN(while_nobody_calls);
-    RUN(while_somebody_calls);
+    RUN(f71_while_nobody_calls);
+    RUN(f71_while_somebody_calls);
     return check_end();
 }

@@ -46,12 +46,12 @@ static void fails(server_script *script, const char *says, int64_t timeout_ms, q
 #define FAILS(script, says, ms, status) fails((script), (says), (ms), (status), NULL, __LINE__)
 #define FAILS_NAMING(says, named) fails(say_opening, (says), PATIENCE_MS, QMP_ERR_PROTOCOL, (named), __LINE__)
 
-static void silence_is_busy(void)
+static void f9_silence_is_busy(void)
 {
     FAILS(say_opening, "", 1000, QMP_ERR_BUSY);
 }
 
-static void other_protocols(void)
+static void f16_other_protocols(void)
 {
     FAILS_NAMING("HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n<html>", "HTTP");
     FAILS_NAMING("QEMU 7.2.22 monitor - type 'help' for more information\r\n(qemu) ", "HMP");
@@ -59,12 +59,12 @@ static void other_protocols(void)
     FAILS_NAMING("SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0");
 }
 
-static void json_that_is_no_greeting(void)
+static void f17_json_that_is_no_greeting(void)
 {
     FAILS(say_opening, "{\"return\": {}}\r\n{\"hello\": 1}\r\n[1, 2]\r\n", 1500, QMP_ERR_PROTOCOL);
 }
 
-static void an_end_too_early(void)
+static void f26_an_end_too_early(void)
 {
     FAILS(say_opening_and_end, "", PATIENCE_MS, QMP_ERR_DISCONNECTED);
     FAILS(say_opening_and_end, "{\"QMP\": {\"version\"", PATIENCE_MS, QMP_ERR_DISCONNECTED);
@@ -81,7 +81,7 @@ static void refuse_negotiation(peer *peer)
     peer_wait_end(peer);
 }
 
-static void negotiation_refused_or_never_answered(void)
+static void f27_negotiation_refused_or_never_answered(void)
 {
     FAILS(refuse_negotiation, NULL, PATIENCE_MS, QMP_ERR_COMMAND);
     FAILS(say_opening, "{\"QMP\": {\"version\": {}, \"capabilities\": []}}", 1000, QMP_ERR_TIMEOUT);
@@ -97,7 +97,7 @@ static void endless_greeting(peer *peer)
     peer_wait_end(peer);
 }
 
-static void a_greeting_over_the_limit(void)
+static void f21_a_greeting_over_the_limit(void)
 {
     server *server = server_start(endless_greeting);
     qmp_options *options = qmp_options_new();
@@ -163,7 +163,7 @@ static void succeeds(const char *greeting, void (*say)(peer *, const char *), in
 
 #define SUCCEEDS(greeting, say) succeeds((greeting), (say), __LINE__)
 
-static void greetings_of_any_shape(void)
+static void f18_f19_f20_f22_f23_f24_f25_greetings_of_any_shape(void)
 {
     const char *const greetings[] = {
         "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": [\"oob\"]}}",
@@ -211,7 +211,7 @@ static void over_tcp(void)
 }
 
 /* "fd:N" takes over a descriptor that is already connected, and closes it. */
-static void over_a_given_descriptor(void)
+static void f112_over_a_given_descriptor(void)
 {
     server *server = server_start_tcp(serve_plainly);
     char address[32];
@@ -230,15 +230,15 @@ static void over_a_given_descriptor(void)
 
 int main(void)
 {
-    RUN(silence_is_busy);
-    RUN(other_protocols);
-    RUN(json_that_is_no_greeting);
-    RUN(an_end_too_early);
-    RUN(negotiation_refused_or_never_answered);
-    RUN(a_greeting_over_the_limit);
-    RUN(greetings_of_any_shape);
+    RUN(f9_silence_is_busy);
+    RUN(f16_other_protocols);
+    RUN(f17_json_that_is_no_greeting);
+    RUN(f26_an_end_too_early);
+    RUN(f27_negotiation_refused_or_never_answered);
+    RUN(f21_a_greeting_over_the_limit);
+    RUN(f18_f19_f20_f22_f23_f24_f25_greetings_of_any_shape);
     RUN(the_greeting_is_kept_verbatim);
     RUN(over_tcp);
-    RUN(over_a_given_descriptor);
+    RUN(f112_over_a_given_descriptor);
     return check_end();
 }

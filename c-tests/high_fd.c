@@ -10,7 +10,7 @@
 
 enum { HIGH = 1100 };
 
-static void everything_works_up_there(void)
+static void f107_everything_works_up_there(void)
 {
     struct rlimit limit;
     int low[HIGH], count = 0, fd;
@@ -44,6 +44,6 @@ static void everything_works_up_there(void)
 
 int main(void)
 {
-    RUN(everything_works_up_there);
+    RUN(f107_everything_works_up_there);
     return check_end();
 }

@@ -42,7 +42,7 @@ static int named_threads(void)
     return named;
 }
 
-static void a_thousand_handles(void)
+static void f107_a_thousand_handles(void)
 {
     int count = rounds(HANDLES);
     struct rlimit limit;
@@ -73,6 +73,6 @@ static void a_thousand_handles(void)
 
 int main(void)
 {
-    RUN(a_thousand_handles);
+    RUN(f107_a_thousand_handles);
     return check_end();
 }

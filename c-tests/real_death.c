@@ -36,7 +36,7 @@ static void *poll_until_dead(void *data)
     return NULL;
 }
 
-static void killed_in_the_middle_of_calls(void)
+static void f38_killed_in_the_middle_of_calls(void)
 {
     NEED_QEMU();
     for (int round = 0; round < 5; round++) {
@@ -62,7 +62,7 @@ static void killed_in_the_middle_of_calls(void)
     }
 }
 
-static void stopped_and_continued(void)
+static void f37_stopped_and_continued(void)
 {
     NEED_QEMU();
     vm *vm = vm_start(NULL, NULL);
@@ -84,7 +84,7 @@ static void stopped_and_continued(void)
     vm_stop(vm);
 }
 
-static void connecting_to_a_stopped_one(void)
+static void f10_connecting_to_a_stopped_one(void)
 {
     NEED_QEMU();
     vm *vm = vm_start(NULL, NULL);
@@ -100,7 +100,7 @@ static void connecting_to_a_stopped_one(void)
     vm_stop(vm);
 }
 
-static void a_second_client_is_busy(void)
+static void f9_a_second_client_is_busy(void)
 {
     NEED_QEMU();
     vm *vm = vm_start(NULL, NULL);
@@ -119,7 +119,7 @@ static void a_second_client_is_busy(void)
     vm_stop(vm);
 }
 
-static void one_that_dies_while_starting(void)
+static void f12_one_that_dies_while_starting(void)
 {
     NEED_QEMU();
     for (int i = 0; i < 5; i++) {
@@ -142,10 +142,10 @@ static void one_that_dies_while_starting(void)
 
 int main(void)
 {
-    RUN(killed_in_the_middle_of_calls);
-    RUN(stopped_and_continued);
-    RUN(connecting_to_a_stopped_one);
-    RUN(a_second_client_is_busy);
-    RUN(one_that_dies_while_starting);
+    RUN(f38_killed_in_the_middle_of_calls);
+    RUN(f37_stopped_and_continued);
+    RUN(f10_connecting_to_a_stopped_one);
+    RUN(f9_a_second_client_is_busy);
+    RUN(f12_one_that_dies_while_starting);
     return check_end();
 }

@@ -105,7 +105,7 @@ static void large_messages(void)
     vm_stop(vm);
 }
 
-static void a_reply_over_the_limit(void)
+static void f62_a_reply_over_the_limit(void)
 {
     NEED_QEMU();
     vm *vm = vm_start(NULL, NULL);
@@ -125,7 +125,7 @@ static void a_reply_over_the_limit(void)
     vm_stop(vm);
 }
 
-static void the_moment_the_socket_appears(void)
+static void f11_the_moment_the_socket_appears(void)
 {
     NEED_QEMU();
     for (int i = 0; i < rounds(50); i++) {
@@ -144,7 +144,7 @@ static void the_moment_the_socket_appears(void)
     }
 }
 
-static void pretty_printed(void)
+static void f22_pretty_printed(void)
 {
     NEED_QEMU();
     vm *vm = vm_start(NULL, "-chardev", "socket,id=pretty,path=pretty,server=on,wait=off", "-mon",
@@ -189,9 +189,9 @@ int main(void)
     RUN(a_whole_life);
     RUN(quit_always_succeeds);
     RUN(large_messages);
-    RUN(a_reply_over_the_limit);
-    RUN(the_moment_the_socket_appears);
-    RUN(pretty_printed);
+    RUN(f62_a_reply_over_the_limit);
+    RUN(f11_the_moment_the_socket_appears);
+    RUN(f22_pretty_printed);
     RUN(the_storage_daemon);
     return check_end();
 }

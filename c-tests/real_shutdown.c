@@ -66,7 +66,7 @@ static void a_guest_that_obeys(void)
     end(&machine);
 }
 
-static void pressed_before_it_listens(void)
+static void f78_pressed_before_it_listens(void)
 {
     NEED_QEMU();
     struct machine machine = {.vm = vm_start("honours", NULL)};
@@ -77,7 +77,7 @@ static void pressed_before_it_listens(void)
     end(&machine);
 }
 
-static void a_guest_that_ignores(void)
+static void f79_a_guest_that_ignores(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -92,7 +92,7 @@ static void a_guest_that_ignores(void)
     end(&machine);
 }
 
-static void a_guest_that_obeys_the_second_press(void)
+static void f78_a_guest_that_obeys_the_second_press(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -105,7 +105,7 @@ static void a_guest_that_obeys_the_second_press(void)
     end(&machine);
 }
 
-static void a_guest_that_takes_its_time(void)
+static void f80_a_guest_that_takes_its_time(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -118,7 +118,7 @@ static void a_guest_that_takes_its_time(void)
     end(&machine);
 }
 
-static void qemu_stays_under_no_shutdown(void)
+static void f74_qemu_stays_under_no_shutdown(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -140,7 +140,7 @@ static void qemu_stays_under_no_shutdown(void)
     end(&machine);
 }
 
-static void a_paused_guest(void)
+static void f82_a_paused_guest(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -161,7 +161,7 @@ static void a_paused_guest(void)
     end(&machine);
 }
 
-static void a_guest_that_never_started(void)
+static void f82_a_guest_that_never_started(void)
 {
     NEED_QEMU();
     struct machine machine = {.vm = vm_start("honours", "-S", NULL)};
@@ -173,7 +173,7 @@ static void a_guest_that_never_started(void)
     end(&machine);
 }
 
-static void already_gone(void)
+static void f85_already_gone(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -184,7 +184,7 @@ static void already_gone(void)
     end(&machine);
 }
 
-static void a_guest_that_resets(void)
+static void f84_a_guest_that_resets(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -201,7 +201,7 @@ static void a_guest_that_resets(void)
     end(&machine);
 }
 
-static void a_guest_that_panics(void)
+static void f84_a_guest_that_panics(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -212,7 +212,7 @@ static void a_guest_that_panics(void)
     end(&machine);
 }
 
-static void a_guest_that_suspends(void)
+static void f82_a_guest_that_suspends(void)
 {
     NEED_QEMU();
     struct machine machine;
@@ -226,16 +226,16 @@ static void a_guest_that_suspends(void)
 int main(void)
 {
     RUN(a_guest_that_obeys);
-    RUN(pressed_before_it_listens);
-    RUN(a_guest_that_ignores);
-    RUN(a_guest_that_obeys_the_second_press);
-    RUN(a_guest_that_takes_its_time);
-    RUN(qemu_stays_under_no_shutdown);
-    RUN(a_paused_guest);
-    RUN(a_guest_that_never_started);
-    RUN(already_gone);
-    RUN(a_guest_that_resets);
-    RUN(a_guest_that_panics);
-    RUN(a_guest_that_suspends);
+    RUN(f78_pressed_before_it_listens);
+    RUN(f79_a_guest_that_ignores);
+    RUN(f78_a_guest_that_obeys_the_second_press);
+    RUN(f80_a_guest_that_takes_its_time);
+    RUN(f74_qemu_stays_under_no_shutdown);
+    RUN(f82_a_paused_guest);
+    RUN(f82_a_guest_that_never_started);
+    RUN(f85_already_gone);
+    RUN(f84_a_guest_that_resets);
+    RUN(f84_a_guest_that_panics);
+    RUN(f82_a_guest_that_suspends);
     return check_end();
 }

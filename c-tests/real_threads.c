@@ -37,7 +37,7 @@ static void *flood(void *data)
     return NULL;
 }
 
-static void no_answer_goes_astray(void)
+static void f100_no_answer_goes_astray(void)
 {
     NEED_QEMU();
     vm *vm = vm_start(NULL, NULL);
@@ -71,6 +71,6 @@ static void no_answer_goes_astray(void)
 
 int main(void)
 {
-    RUN(no_answer_goes_astray);
+    RUN(f100_no_answer_goes_astray);
     return check_end();
 }

@@ -129,7 +129,7 @@ static void fails(qmp_client *client, const char *command, qmp_status expected, 
 #define GIVES(command, expected) gives(client, (command), (expected), __LINE__)
 #define FAILS(command, status) fails(client, (command), (status), __LINE__)
 
-static void foreign_replies_are_dropped(void)
+static void f41_f42_f43_f45_f53_f56_foreign_replies_are_dropped(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
     REQUIRE(client);
@@ -141,7 +141,7 @@ static void foreign_replies_are_dropped(void)
     qmp_close(client);
 }
 
-static void broken_replies_fail_their_own_call(void)
+static void f44_f49_f52_f65_broken_replies_fail_their_own_call(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
     REQUIRE(client);
@@ -157,7 +157,7 @@ static void broken_replies_fail_their_own_call(void)
     qmp_close(client);
 }
 
-static void numbers_and_escapes_are_verbatim(void)
+static void f51_f66_f67_numbers_and_escapes_are_verbatim(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
     char *reply = NULL;
@@ -168,7 +168,7 @@ static void numbers_and_escapes_are_verbatim(void)
     qmp_close(client);
 }
 
-static void a_reply_over_the_limit(void)
+static void f62_a_reply_over_the_limit(void)
 {
     qmp_client *client = NULL;
     qmp_options *options = qmp_options_new();
@@ -196,7 +196,7 @@ static void *ask_for_depth(void *client)
 }
 
 /* However deep a message is, it takes no stack. */
-static void a_million_levels_on_a_small_stack(void)
+static void f60_a_million_levels_on_a_small_stack(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
     pthread_attr_t small;
@@ -210,7 +210,7 @@ static void a_million_levels_on_a_small_stack(void)
     qmp_close(client);
 }
 
-static void garbage_ends_the_connection(void)
+static void f57_garbage_ends_the_connection(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
     REQUIRE(client);
@@ -219,7 +219,7 @@ static void garbage_ends_the_connection(void)
     qmp_close(client);
 }
 
-static void an_end_inside_a_message(void)
+static void f28_f32_an_end_inside_a_message(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
     qmp_event *event;
@@ -239,7 +239,7 @@ static void *call_unread(void *client)
     return NULL;
 }
 
-static void the_last_word_before_a_reset(void)
+static void f30_f31_the_last_word_before_a_reset(void)
 {
     qmp_client *client = connect_to(server_address(the_server));
     pthread_t other;
@@ -254,14 +254,14 @@ static void the_last_word_before_a_reset(void)
 int main(void)
 {
     the_server = server_start(answer_oddly);
-    RUN(foreign_replies_are_dropped);
-    RUN(broken_replies_fail_their_own_call);
-    RUN(numbers_and_escapes_are_verbatim);
-    RUN(a_reply_over_the_limit);
-    RUN(a_million_levels_on_a_small_stack);
-    RUN(garbage_ends_the_connection);
-    RUN(an_end_inside_a_message);
-    RUN(the_last_word_before_a_reset);
+    RUN(f41_f42_f43_f45_f53_f56_foreign_replies_are_dropped);
+    RUN(f44_f49_f52_f65_broken_replies_fail_their_own_call);
+    RUN(f51_f66_f67_numbers_and_escapes_are_verbatim);
+    RUN(f62_a_reply_over_the_limit);
+    RUN(f60_a_million_levels_on_a_small_stack);
+    RUN(f57_garbage_ends_the_connection);
+    RUN(f28_f32_an_end_inside_a_message);
+    RUN(f30_f31_the_last_word_before_a_reset);
     server_stop(the_server);
     return check_end();
 }

@@ -103,7 +103,7 @@ static void interval_zero_or_forever_presses_once(void)
     }
 }
 
-static void pressed_again_until_obeyed(void)
+static void f78_pressed_again_until_obeyed(void)
 {
     machine("running", 5, true, false, true);
     SHUT_DOWN(10, PATIENCE_MS, true, QMP_OK, QMP_SHUTDOWN_GUEST);
@@ -137,7 +137,7 @@ static void the_end_answers_quit_too(void)
     CHECK_INT(atomic_load(&quits), 1);
 }
 
-static void quit_refused_or_without_effect(void)
+static void f83_quit_refused_or_without_effect(void)
 {
     machine("running", 0, true, true, false);
     SHUT_DOWN(1000, 0, true, QMP_ERR_COMMAND, 0);
@@ -146,7 +146,7 @@ static void quit_refused_or_without_effect(void)
     CHECK_INT(atomic_load(&quits), 1);
 }
 
-static void a_paused_machine_is_neither_pressed_nor_resumed(void)
+static void f82_a_paused_machine_is_neither_pressed_nor_resumed(void)
 {
     const char *const states[] = {"paused", "prelaunch", "suspended", "guest-panicked", "inmigrate"};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
@@ -161,7 +161,7 @@ static void a_paused_machine_is_neither_pressed_nor_resumed(void)
     }
 }
 
-static void a_guest_already_off(void)
+static void f85_a_guest_already_off(void)
 {
     machine("shutdown", 0, true, false, true);
     SHUT_DOWN(100, 1000, true, QMP_OK, QMP_SHUTDOWN_GUEST);
@@ -207,13 +207,13 @@ static void status_helpers(void)
 int main(void)
 {
     RUN(interval_zero_or_forever_presses_once);
-    RUN(pressed_again_until_obeyed);
+    RUN(f78_pressed_again_until_obeyed);
     RUN(no_grace_and_force_quits_at_once);
     RUN(not_forced_leaves_the_machine_alone);
     RUN(the_end_answers_quit_too);
-    RUN(quit_refused_or_without_effect);
-    RUN(a_paused_machine_is_neither_pressed_nor_resumed);
-    RUN(a_guest_already_off);
+    RUN(f83_quit_refused_or_without_effect);
+    RUN(f82_a_paused_machine_is_neither_pressed_nor_resumed);
+    RUN(f85_a_guest_already_off);
     RUN(plain_quit_ends_without_a_reply);
     RUN(status_helpers);
     return check_end();

@@ -61,7 +61,7 @@ static void *execute_behind(void *client)
     return NULL;
 }
 
-static void a_command_stuck_half_way(void)
+static void f34_a_command_stuck_half_way(void)
 {
     server *server = server_start(stop_reading);
     qmp_client *client = connect_to(server_address(server));
@@ -87,7 +87,7 @@ static void a_command_stuck_half_way(void)
     server_stop(server);
 }
 
-static void a_reply_that_never_ends(void)
+static void f36_a_reply_that_never_ends(void)
 {
     server *server = server_start(dribble);
     qmp_client *client = connect_to(server_address(server));
@@ -106,7 +106,7 @@ static void a_reply_that_never_ends(void)
 
 int main(void)
 {
-    RUN(a_command_stuck_half_way);
-    RUN(a_reply_that_never_ends);
+    RUN(f34_a_command_stuck_half_way);
+    RUN(f36_a_reply_that_never_ends);
     return check_end();
 }

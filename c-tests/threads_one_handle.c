@@ -80,7 +80,7 @@ static void *read_events(void *data)
     return NULL;
 }
 
-static void every_thread_gets_its_own_answer(void)
+static void f46_f100_every_thread_gets_its_own_answer(void)
 {
     server *server = server_start(answer_out_of_order);
     pthread_t threads[THREADS], reader;
@@ -104,6 +104,6 @@ static void every_thread_gets_its_own_answer(void)
 
 int main(void)
 {
-    RUN(every_thread_gets_its_own_answer);
+    RUN(f46_f100_every_thread_gets_its_own_answer);
     return check_end();
 }

@@ -26,7 +26,7 @@ static void serve_slowly(peer *peer)
     }
 }
 
-static void zero_sends_nothing(void)
+static void f86_zero_sends_nothing(void)
 {
     server *server = server_start(serve_slowly);
     qmp_client *client = connect_to(server_address(server));
@@ -48,7 +48,7 @@ static void zero_sends_nothing(void)
     server_stop(server);
 }
 
-static void zero_reads_the_events_that_are_there(void)
+static void f86_zero_reads_the_events_that_are_there(void)
 {
     server *server = server_start(serve_slowly);
     qmp_client *client = connect_to(server_address(server));
@@ -68,7 +68,7 @@ static void zero_reads_the_events_that_are_there(void)
     server_stop(server);
 }
 
-static void a_limit_is_kept_and_the_late_reply_dropped(void)
+static void f47_f86_a_limit_is_kept_and_the_late_reply_dropped(void)
 {
     server *server = server_start(serve_slowly);
     qmp_client *client = connect_to(server_address(server));
@@ -97,7 +97,7 @@ static void a_limit_is_kept_and_the_late_reply_dropped(void)
     server_stop(server);
 }
 
-static void the_largest_limits_are_fine(void)
+static void f86_the_largest_limits_are_fine(void)
 {
     server *server = server_start(serve_slowly);
     const int64_t limits[] = {QMP_FOREVER, INT64_MAX, INT64_MAX - 1, INT64_MAX / 1000, INT32_MAX};
@@ -117,9 +117,9 @@ static void the_largest_limits_are_fine(void)
 
 int main(void)
 {
-    RUN(zero_sends_nothing);
-    RUN(zero_reads_the_events_that_are_there);
-    RUN(a_limit_is_kept_and_the_late_reply_dropped);
-    RUN(the_largest_limits_are_fine);
+    RUN(f86_zero_sends_nothing);
+    RUN(f86_zero_reads_the_events_that_are_there);
+    RUN(f47_f86_a_limit_is_kept_and_the_late_reply_dropped);
+    RUN(f86_the_largest_limits_are_fine);
     return check_end();
 }

@@ -2,6 +2,7 @@
 //! A QMP server without a virtual machine: `cargo run --example mock -- SOCKET`.
 //! Serves until the machine is powered down or told to quit, or its standard input ends.
 
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
         eprintln!("usage: mock SOCKET");
         return ExitCode::from(2);
     };
-    let mock = match Mock::start(&path) {
+    let mock = match Mock::start(path.as_bytes()) {
         Ok(mock) => Arc::new(mock),
         Err(error) => {
             eprintln!("mock: {}: {error}", path.to_string_lossy());

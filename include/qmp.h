@@ -18,7 +18,7 @@
  *   In a child made by fork the parent's handles give QMP_ERR_FORKED, and are left alone; new ones work.
  *
  * Time. int64_t timeout_ms: 0 does not wait, QMP_FOREVER waits for ever; less than that is
- *   QMP_ERR_INVALID_ARGUMENT. Only the monotonic clock counts.
+ *   QMP_ERR_INVALID_ARGUMENT; more than the clock can count is for ever. Only the monotonic clock counts.
  *
  * Cancelling. qmp_cancel *cancel may be NULL. Triggering it, from any thread or from a callback, ends every
  *   call that uses it with QMP_ERR_CANCELLED.
@@ -26,6 +26,8 @@
  * Strings. Strings in are NUL-terminated UTF-8 (paths: bytes) and are copied. Strings out belong to the
  *   caller and are freed with qmp_string_free. JSON goes in and comes out as text; what QEMU sent is passed
  *   on verbatim, so numbers keep all their digits.
+ *
+ * Descriptors. All that the library opens are closed by exec. Those that a peer passes along are closed unseen.
  *
  * Structs. qmp_error and qmp_event are allocated by the library, read only, freed with their own functions,
  *   and may grow at their ends: never allocate, copy or embed one.
@@ -174,7 +176,8 @@ typedef struct qmp_error {
     const char *command;
     /**
      * With QMP_ERR_COMMAND: the error class as the VM sent it ("CommandNotFound", "GenericError",
-     * …), empty if it sent none. Else NULL.
+     * …), empty if it sent none. Else NULL. Here and in the description a NUL stands as \u0000,
+     * and text with half a surrogate pair as it was sent, in quotes.
      */
     const char *error_class;
     /** With QMP_ERR_COMMAND: the VM's description. Else NULL. */
@@ -247,6 +250,12 @@ void qmp_cancel_free(qmp_cancel *cancel);
 /** A log level: every message. Passwords, secrets and keys are replaced by "<redacted>". */
 #define QMP_LOG_TRACE 5
 
+/** A dialect: QMP, as a VM's monitor speaks it. */
+#define QMP_DIALECT_QMP 0
+
+/** A dialect: the QEMU guest agent's (qemu-ga). */
+#define QMP_DIALECT_GUEST_AGENT 1
+
 /** A handle to settings. Any thread. Since 0.1. */
 typedef struct qmp_options qmp_options;
 
@@ -280,7 +289,8 @@ void qmp_options_free(qmp_options *options);
  *
  * A larger reply fails its call with QMP_ERR_TOO_LARGE as soon as the limit is passed, if it is
  * the only call under way, or else when the reply's id was seen; the rest of the message is
- * skipped and the connection stays usable. The greeting may have 1 MiB at most, whatever this
+ * skipped and the connection stays usable, unless that does not end: more than 16 times the limit,
+ * and more than 1 GiB, end the connection. The greeting may have 1 MiB at most, whatever this
  * limit is.
  *
  * bytes: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
@@ -290,7 +300,8 @@ qmp_status qmp_options_set_max_message_bytes(qmp_options *options, uint64_t byte
 
 /**
  * Sets how many events wait at most until they are polled. Default 4096. Together they also need
- * no more memory than the largest message may, or 4 MiB if that is more.
+ * no more memory than the largest message may, or 4 MiB if that is more; half of it is for those
+ * that are lost last, see qmp_poll_event.
  *
  * events: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
  * QMP_ERR_FORKED. Any thread. Since 0.1.
@@ -305,6 +316,34 @@ qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events)
  * Any thread. Since 0.1.
  */
 qmp_status qmp_options_set_wait_for_socket(qmp_options *options, bool wait);
+
+/**
+ * Sets what is spoken at the address: QMP_DIALECT_QMP (the default) or QMP_DIALECT_GUEST_AGENT.
+ *
+ * The guest agent's socket is that of a serial port of the VM, behind which qemu-ga runs inside
+ * the guest. An agent does not greet: qmp_connect sends it the byte 0xFF and the command
+ * "guest-sync-delimited" with a random number, and ignores whatever comes before the answer with
+ * that number, such as replies to an earlier client and errors about what it left behind. Without
+ * an answer it does so again after 1, 2, 4, … seconds, each time with another number; only the
+ * last one's answer counts. QEMU takes the connection whether or not an agent runs, so an absent
+ * one is told by QMP_ERR_TIMEOUT: give the guest the time that it needs to start. No command is
+ * sent before the agent has answered.
+ *
+ * Then qmp_execute_json works as with QMP, with the agent's commands ("guest-ping", …). One that
+ * timed out may still be run by the agent, outcome_unknown is true; the client stays usable, the
+ * late reply is recognised and dropped. The agent never answers "guest-shutdown",
+ * "guest-suspend-disk", "guest-suspend-ram" and "guest-suspend-hybrid" when they succeed: their
+ * calls succeed with "{}" when the connection ends, and give QMP_ERR_TIMEOUT with outcome_unknown
+ * if it stays; look at the VM's monitor. When the agent is stopped inside the guest the connection
+ * does not end, and calls time out.
+ *
+ * There are no events, so qmp_poll_event gives the end only. qmp_greeting_json, qmp_query_status,
+ * qmp_is_running and qmp_shutdown are a monitor's and return QMP_ERR_UNSUPPORTED.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: NULL, or an unknown dialect; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_dialect(qmp_options *options, int32_t dialect);
 
 /**
  * Sets the logger of the clients made with these settings. There is none by default, and the
@@ -327,20 +366,65 @@ qmp_status qmp_options_set_log(qmp_options *options,
                                void *user_data,
                                void (*destroy)(void *user_data));
 
+/**
+ * Sets a file to which the session of a client made with these settings is recorded: to see what
+ * was said, or to replay it without the VM. Default NULL: none.
+ *
+ * path: bytes; NULL for none. The file is made by qmp_connect once the socket is open, for its owner
+ * alone (mode 0600); one that is there is emptied and keeps its mode. Each client needs a file of
+ * its own. A file that cannot be opened fails qmp_connect: QMP_ERR_NOT_FOUND, QMP_ERR_PERMISSION,
+ * QMP_ERR_RESOURCE or QMP_ERR_IO, and the message names the path. One that cannot be written later
+ * (the disk is full) ends the recording with a line of the log at QMP_LOG_WARN, and no call fails.
+ *
+ * The transcript is JSON Lines, one object a line, in the order of the wire, so a command stands
+ * before its reply; a line is written before the call returns that it concerns:
+ *
+ *   {"transcript": 1, "library": "0.1.0"}   the first line: the version of this format
+ *   {"ms": 12, "received": {…}}             a message of the VM, the greeting included
+ *   {"ms": 13, "sent": {…}}                 a command, once it has left whole
+ *   {"ms": 14, "garbage": "…"}              what came and is no JSON: its beginning, escaped
+ *   {"ms": 14, "skipped": "…"}              a message that was not kept, too large perhaps: why
+ *   {"ms": 14, "ended": "…"}                the last line: why the connection ended
+ *
+ * ms: milliseconds since connecting. Messages are whole, without blanks between tokens. Passwords,
+ * secrets and keys are replaced by "<redacted>", as in the log; everything else that was said stands
+ * there.
+ *
+ * The environment variable QMP_RECORD, if it is not empty, names a directory: clients without a
+ * path of their own record to the file qmp-PID-N.jsonl there, N counting the clients of the process
+ * from 1. It is read by qmp_connect, and ignored where the process has more rights than its user
+ * (setuid).
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: options is NULL or path is empty;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: path is a NUL-terminated string or NULL.
+ */
+qmp_status qmp_options_set_record(qmp_options *options,
+                                  const char *path);
+
 /* ---- Connecting and closing ---- */
 
-/** A handle to the connection to one VM. Any number of threads may use it at once. Since 0.1. */
+/**
+ * A handle to the connection to one VM, or to its guest agent. Any number of threads may use it at
+ * once. Since 0.1.
+ */
 typedef struct qmp_client qmp_client;
 
 /**
  * Connects to a VM's monitor: opens the socket, reads the greeting and negotiates capabilities.
- * When it returns QMP_OK the VM answers.
+ * When it returns QMP_OK the VM answers. For a guest agent see qmp_options_set_dialect.
+ *
+ * A client stays with the VM that it connected to: when that ends the client is at its end too,
+ * and whoever listens on the same path afterwards is met by another qmp_connect only. The logger
+ * is told the process behind each connection.
  *
  * address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
  * in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
- * brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
- * everything, or QMP_FOREVER. cancel: ends the call; may be NULL. client: gets a handle, to be
- * closed with qmp_close. error: gets the error; may be NULL.
+ * brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings,
+ * copied; NULL for the defaults. timeout_ms: one limit over everything, or QMP_FOREVER. cancel:
+ * ends the call; may be NULL. client: gets a handle, to be closed with qmp_close. error: gets the
+ * error; may be NULL.
  *
  * With "fd:N" the library takes the descriptor over and closes it, also when the call fails: do
  * not use or close it again. Only after QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE and
@@ -349,9 +433,11 @@ typedef struct qmp_client qmp_client;
  * Returns QMP_OK; QMP_ERR_NOT_FOUND: no such socket or host; QMP_ERR_REFUSED: nobody listens, or
  * the path is no socket; QMP_ERR_PERMISSION; QMP_ERR_BUSY: connected, but not one byte came, or
  * the queue of clients was full: a monitor serves one client at a time; QMP_ERR_TIMEOUT: no
- * greeting or no answer in time; QMP_ERR_DISCONNECTED: the VM ended during the handshake;
- * QMP_ERR_PROTOCOL: something else than QMP is there, the message names it if it can;
- * QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the negotiation was refused; QMP_ERR_CANCELLED;
+ * greeting or no answer in time, or not one byte came and the peer is seen to be stopped;
+ * QMP_ERR_DISCONNECTED: the VM ended during the handshake; QMP_ERR_PROTOCOL: something else than
+ * QMP is there, the message names it if it can; QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the
+ * negotiation was refused; QMP_ERR_UNSUPPORTED: a guest agent that does not give ids back, because
+ * it is too old; QMP_ERR_CANCELLED;
  * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED; QMP_ERR_IO.
  * Any thread. Since 0.1.
  *
@@ -383,8 +469,9 @@ qmp_status qmp_close(qmp_client *client);
  * client: whose. greeting_json: gets a string, to be freed with qmp_string_free. error: gets the
  * error; may be NULL. It does not ask the VM, and works after the connection ended too.
  *
- * Returns QMP_OK; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ * Returns QMP_OK; QMP_ERR_UNSUPPORTED: a guest agent does not greet; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread.
+ * Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -407,14 +494,17 @@ qmp_status qmp_greeting_json(qmp_client *client, char **greeting_json, qmp_error
  * be freed with qmp_string_free. error: gets the error; may be NULL.
  *
  * Text of the human monitor ("human-monitor-command") is a success for QMP also when it says that
- * something failed. When the VM ends before its reply to "quit" is out, that is a success: "{}".
+ * something failed. A reply with both or neither of "return" and "error" is a protocol error; of
+ * a member that comes twice the last one counts; an error without an id fails the command that is
+ * under way, if it is the only one. When the VM ends before its reply to "quit" is out, that is a success: "{}".
  *
  * Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
  * QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;
  * QMP_ERR_TOO_LARGE: the reply is over the limit, the connection stays usable; QMP_ERR_PROTOCOL:
  * the reply is not JSON, or the peer lost its way; with each of these outcome_unknown tells
  * whether the command may have been executed; QMP_ERR_INVALID_ARGUMENT: nothing was sent;
- * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE: memory is short, and where it was too
+ * short to receive the reply at all the connection has ended. Any thread. Since 0.1.
  *
  * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
  * or are NULL.
@@ -476,7 +566,8 @@ void qmp_event_free(qmp_event *event);
  * reply of the command that caused them. The queue is bounded (qmp_options_set_event_capacity);
  * when it is full the oldest event is lost, and SHUTDOWN, STOP, RESUME, RESET, GUEST_PANICKED,
  * DEVICE_DELETED and the completion of jobs last. What was received before the connection ended
- * can still be polled. Each event is given to one caller.
+ * can still be polled. Each event is given to one caller. One whose name is no string, or none that
+ * C could hold, is dropped.
  *
  * client: where from. timeout_ms: how long to wait for one; with 0 what has arrived is looked at.
  * cancel: ends the wait; may be NULL. event: gets the event, to be freed with qmp_event_free.
@@ -516,7 +607,7 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
 
 /* ---- The VM's state, and shutting it down ---- */
 
-/** How a shutdown went: the guest went down by itself. */
+/** How a shutdown went: the guest went down by itself, be it by a reset or a panic under -no-reboot. */
 #define QMP_SHUTDOWN_GUEST 1
 
 /** How a shutdown went: the VM was ended from the host's side, by this call or by somebody else. */
@@ -532,8 +623,9 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
  * CPUs run. status: gets the state's name as the VM sent it ("running", "paused", "shutdown", …;
  * newer QEMU adds some), to be freed with qmp_string_free. error: gets the error; may be NULL.
  *
- * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members.
- * Any thread. Since 0.1.
+ * Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members, or
+ * if the state is no text that a C string can hold: one with \u0000 or half a surrogate pair;
+ * QMP_ERR_UNSUPPORTED: this is a guest agent's client. Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -583,10 +675,11 @@ qmp_status qmp_is_running(qmp_client *client,
  * which state; with force QMP_ERR_TIMEOUT: QEMU did not end within 5 s, outcome_unknown is true;
  * with force QMP_ERR_COMMAND: QEMU refused to quit; QMP_ERR_DISCONNECTED: the connection ended
  * after a press without SHUTDOWN (QEMU was killed, perhaps), so how is unknown;
- * QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM is gone already it is a success,
- * QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM; calls then give
- * QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread. Since 0.1.
+ * QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: this is a guest agent's client;
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM
+ * is gone already it is a success, QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM;
+ * calls then give QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread.
+ * Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -597,6 +690,479 @@ qmp_status qmp_shutdown(qmp_client *client,
                         qmp_cancel *cancel,
                         int32_t *result,
                         qmp_error **error);
+
+/* ---- A mock VM, for tests without QEMU: starting it, and what it is ---- */
+
+/** For times and the like: always, without end. */
+#define QMP_ALWAYS (-1)
+
+/** What the mock's guest does when the power button is pressed: it powers off. The default. */
+#define QMP_GUEST_HONOURS 0
+
+/** What the mock's guest does when the power button is pressed: nothing. */
+#define QMP_GUEST_IGNORES 1
+
+/** What the mock's guest does when the power button is pressed: it powers off at the n-th press. */
+#define QMP_GUEST_HONOURS_PRESS 2
+
+/**
+ * What the mock's guest does when the power button is pressed: it powers off after so many
+ * milliseconds.
+ */
+#define QMP_GUEST_HONOURS_LATE 3
+
+/** What the mock's guest does when the power button is pressed: it reboots. */
+#define QMP_GUEST_REBOOTS 4
+
+/** What the mock's guest does when the power button is pressed: it panics. */
+#define QMP_GUEST_PANICS 5
+
+/**
+ * A handle to a mock: a small VM that speaks QMP on a socket and has no machine behind it. Any
+ * thread. Since 0.1.
+ *
+ * Without further words it behaves as QEMU 7.2 does: it greets, wants its capabilities negotiated,
+ * knows query-status, query-version, query-name, query-commands, query-qmp-schema, query-yank,
+ * stop, cont, system_reset, system_wakeup, system_powerdown and quit, sends the events that QEMU
+ * sends and in its order, and answers anything else with CommandNotFound. One thread serves all
+ * mocks of a process; a mock costs a few descriptors and KiB, so thousands can be had.
+ *
+ * This part of the library is for tests. A distribution may leave it out (cargo's feature "mock"):
+ * then the library has none of the functions qmp_mock_*.
+ */
+typedef struct qmp_mock qmp_mock;
+
+/**
+ * Starts a mock, and listens for clients.
+ *
+ * address: as in qmp_connect, "/PATH" or "unix:PATH" where nothing is yet, "abstract:NAME", or
+ * "tcp:127.0.0.1:PORT" and "tcp:[::1]:PORT", port 0 being any free one; NULL for a fresh path in
+ * $TMPDIR, or in /tmp where that is not set, not absolute, not UTF-8 or too long. mock: gets a handle, to be stopped with qmp_mock_stop. error: gets
+ * the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_BUSY: the path or port is in use; QMP_ERR_NOT_FOUND: its directory is
+ * not there; QMP_ERR_PERMISSION; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_RESOURCE; QMP_ERR_IO. Any
+ * thread. Since 0.1.
+ *
+ * The caller's part: address is a NUL-terminated string or NULL; mock and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_start(const char *address,
+                          qmp_mock **mock,
+                          qmp_error **error);
+
+/**
+ * Stops a mock and frees its handle. Its connections end without a farewell, as if QEMU were
+ * killed, and the file of its socket is removed. Calls that wait for what it receives end with
+ * QMP_ERR_TIMEOUT.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED: the
+ * parent's mock goes on untouched. Any thread. Since 0.1.
+ */
+qmp_status qmp_mock_stop(qmp_mock *mock);
+
+/**
+ * Gives the address that clients connect to.
+ *
+ * address: gets a string for qmp_connect, to be freed with qmp_string_free. error: gets the error;
+ * may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED;
+ * QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_mock_address(qmp_mock *mock, char **address, qmp_error **error);
+
+/**
+ * Sets what the mock says its version is, in the greeting and to query-version. Default 7.2.22 and
+ * "libqmp mock".
+ *
+ * package: may be NULL for none. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: package is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_version(qmp_mock *mock,
+                                uint32_t major,
+                                uint32_t minor,
+                                uint32_t micro,
+                                const char *package,
+                                qmp_error **error);
+
+/**
+ * Sets the capabilities of the greeting, which are those that a client may enable. Default
+ * ["oob"].
+ *
+ * capabilities_json: a JSON array. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: capabilities_json is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_capabilities(qmp_mock *mock,
+                                     const char *capabilities_json,
+                                     qmp_error **error);
+
+/**
+ * Sets the answer to query-name. Default none.
+ *
+ * name: may be NULL for none. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: name is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_name(qmp_mock *mock, const char *name, qmp_error **error);
+
+/**
+ * Sets the mock's run state, without any event. Default "running".
+ *
+ * run_state: one of QEMU's: "running", "paused", "prelaunch", "preconfig", "inmigrate",
+ * "postmigrate", "finish-migrate", "restore-vm", "save-vm", "shutdown", "suspended", "watchdog",
+ * "guest-panicked", "internal-error", "io-error", "debug". As in QEMU, query-status calls "preconfig"
+ * "prelaunch". error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: run_state is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_run_state(qmp_mock *mock,
+                                  const char *run_state,
+                                  qmp_error **error);
+
+/**
+ * Sets what the guest does when the power button is pressed.
+ *
+ * behaviour: QMP_GUEST_HONOURS, which is the default, or another. amount: the number of the press
+ * for QMP_GUEST_HONOURS_PRESS, milliseconds for QMP_GUEST_HONOURS_LATE, else without meaning.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_guest(qmp_mock *mock,
+                              int32_t behaviour,
+                              uint64_t amount,
+                              qmp_error **error);
+
+/**
+ * Sets whether the mock stays when its guest has gone down, as QEMU does with -no-shutdown: then
+ * it sends SHUTDOWN and STOP, and its run state is "shutdown"; or, when it panicked, GUEST_PANICKED
+ * and STOP, and its run state is "guest-panicked". Default false: the mock ends.
+ *
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_no_shutdown(qmp_mock *mock, bool no_shutdown, qmp_error **error);
+
+/**
+ * Sets how many clients are served at once. Default 1, as with QEMU's sockets: the next can connect
+ * and hears nothing until the first has left. All clients are of the one VM, and each that has
+ * negotiated hears all events.
+ *
+ * clients: at least 1. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_set_clients(qmp_mock *mock, uint32_t clients, qmp_error **error);
+
+/* ---- A mock's script: what it answers, when, and which faults it has ---- */
+
+/**
+ * Answers a command with a value, in place of what the mock would do: nothing happens to its state
+ * and no event is sent. The command's name then stands in query-commands too.
+ *
+ * The oldest answer that is not used up counts; when none is left, the mock's own behaviour does.
+ * Before a client has negotiated, its commands are refused as by QEMU, whatever the script has for
+ * them.
+ *
+ * command: a name, or the beginning of names with "*" at its end; "*" is every command but the
+ * negotiation ("qmp_capabilities"). value_json: what "return" is to be, any JSON value. times: for
+ * so many commands, or QMP_ALWAYS. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_reply(qmp_mock *mock,
+                          const char *command,
+                          const char *value_json,
+                          int32_t times,
+                          qmp_error **error);
+
+/**
+ * Answers a command with an error, in place of what the mock would do.
+ *
+ * command, times: as in qmp_mock_reply. error_class: "GenericError", "DeviceNotFound", … or any
+ * other. description: the error's text. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_reply_error(qmp_mock *mock,
+                                const char *command,
+                                const char *error_class,
+                                const char *description,
+                                int32_t times,
+                                qmp_error **error);
+
+/**
+ * Sends an event right before or after the reply to a command, beside the mock's own.
+ *
+ * command: as in qmp_mock_reply, or "greeting". before: before the reply, else after it. event: its
+ * name. data_json: its data, a JSON object; may be NULL for none. times: as in qmp_mock_reply.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_reply_event(qmp_mock *mock,
+                                const char *command,
+                                bool before,
+                                const char *event,
+                                const char *data_json,
+                                int32_t times,
+                                qmp_error **error);
+
+/**
+ * Lets a command take its time. As with QEMU, the commands behind it wait, but events and commands
+ * out of band do not, and when its client leaves meanwhile, the reply goes to whoever is connected
+ * then. Unlike QEMU's, other clients' commands do not wait.
+ *
+ * command, times: as in qmp_mock_reply, or "greeting". delay_ms: milliseconds, or QMP_FOREVER: it
+ * is never executed. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: command is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_delay(qmp_mock *mock,
+                          const char *command,
+                          int64_t delay_ms,
+                          int32_t times,
+                          qmp_error **error);
+
+/**
+ * Puts a fault into what the mock sends. Of several the oldest that is not used up counts.
+ *
+ * place: "greeting", for a connection from its beginning; "event", for an event; or a command as in
+ * qmp_mock_reply, for its reply. "qmp_capabilities" is the negotiation. fault: its name. amount: how
+ * much, or 0 for the usual; the table gives the usual amounts in parentheses. twice,
+ * blank-lines, event-first, many-keys and error-without-id go up to 1048576. times: as in
+ * qmp_mock_reply. error: gets the error; may be NULL.
+ *
+ * How it is sent: bytewise; slow-loris (100 ms after each byte); pretty; no-newline; blank-lines
+ * (3); bom; ff, a byte 0xFF before it; twice (2 times); event-first (1 event); cut (half), then the
+ * end. What is before it: garbage; array; scalar. What is there instead: http; hmp; tls; not-qmp;
+ * silent; close; reset. What is in it: huge (100000000 bytes); endless-string; endless-blanks; deep
+ * (1000); bottomless (1000000, not closed); many-keys (200000); big-number (400 digits); not-json;
+ * bad-utf8; raw-surrogate; raw-nul; lone-surrogate; escaped-nul; unknown-members; duplicate-keys.
+ * What follows it: close-after; reset-after; half-close; half-close-reading; stop-reading;
+ * slow-reading (200000 bytes/s); flood (events without end).
+ * A greeting: no-version; odd-capabilities. A reply: reordered (2 are kept and sent last first);
+ * unknown-id; text-id; no-id; stray-first, a reply with an unknown id before it; error-without-id (1
+ * instead); both, return and error; neither; unknown-class; no-class; error-as-string. An event:
+ * no-timestamp; odd-timestamp; no-data; odd-name; event-with-id (1).
+ * Over a unix socket a peer reads a reset only where it has sent something that was not read: reset
+ * leaves the command unread.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also where there is no such fault at that place;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_fault(qmp_mock *mock,
+                          const char *place,
+                          const char *fault,
+                          uint64_t amount,
+                          int32_t times,
+                          qmp_error **error);
+
+/**
+ * Gives all faults, for a test that tries every one.
+ *
+ * faults_json: gets a JSON array of {"fault": name, "places": ["greeting", "reply", "event"], as far
+ * as they apply, "amount": the usual one, "what": in words}, to be freed with qmp_string_free.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: faults_json and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_faults_json(char **faults_json,
+                                qmp_error **error);
+
+/**
+ * Forgets the whole script: answers, events, delays and faults that were not used yet.
+ *
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_clear(qmp_mock *mock, qmp_error **error);
+
+/**
+ * Sends an event now, to every client that has negotiated. Nobody else ever hears of it, as with
+ * QEMU.
+ *
+ * event: its name. data_json: its data, a JSON object; may be NULL for none. error: gets the error;
+ * may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_emit(qmp_mock *mock,
+                         const char *event,
+                         const char *data_json,
+                         qmp_error **error);
+
+/**
+ * Sends a text as it is, to every client that has negotiated: for faults that have no name.
+ *
+ * text: nothing is added to it, no newline either. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: text is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_send(qmp_mock *mock, const char *text, qmp_error **error);
+
+/**
+ * Ends the connections of the moment once all that was to be sent is sent. The mock goes on and can
+ * be connected to again.
+ *
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_disconnect(qmp_mock *mock, qmp_error **error);
+
+/* ---- What a mock received, and sessions played back ---- */
+
+/**
+ * Gives the commands that the mock has received, from all clients and in their order, without the
+ * negotiations.
+ *
+ * commands_json: gets a JSON array of {"execute": …, "arguments": …}, to be freed with
+ * qmp_string_free. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED;
+ * QMP_ERR_RESOURCE. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_mock_received_json(qmp_mock *mock, char **commands_json, qmp_error **error);
+
+/**
+ * Gives how often the mock has received a command.
+ *
+ * command: its name; negotiations ("qmp_capabilities") are not counted. count: gets the number. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: command is a NUL-terminated string or NULL; count and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_count(qmp_mock *mock,
+                          const char *command,
+                          uint64_t *count,
+                          qmp_error **error);
+
+/**
+ * Gives how many bytes clients have sent, negotiations included: to show that a call sent nothing.
+ *
+ * bytes: gets the number. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ *
+ * The caller's part: bytes and error may be written, or are NULL.
+ */
+qmp_status qmp_mock_bytes_received(qmp_mock *mock, uint64_t *bytes, qmp_error **error);
+
+/**
+ * Waits until the mock has received some commands, in this order and nothing between them. The
+ * first call counts from the mock's start, each further one from where the last that succeeded
+ * ended. What comes behind them is left to the next call.
+ *
+ * commands_json: a JSON array. An element is a command's name, or {"execute": name, "arguments":
+ * {…}}, where the command may have further arguments. [] does not wait: it holds if nothing more has
+ * come so far. timeout_ms: how long to wait, or QMP_FOREVER. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_PROTOCOL: another command came, and the message says which; QMP_ERR_TIMEOUT:
+ * not all have come, and the message says which is missing; QMP_ERR_INVALID_ARGUMENT;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: commands_json is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_expect(qmp_mock *mock,
+                           const char *commands_json,
+                           int64_t timeout_ms,
+                           qmp_error **error);
+
+/**
+ * Plays a recorded session back, from the next connection on: the same greeting, and to the same
+ * requests the same replies and events, in place of anything else that the mock would say. When the
+ * recording ends, so does the mock, if it was the VM or a fault that ended the recorded connection.
+ * Each new connection begins at the recording's beginning.
+ *
+ * A request is the same if its command is and its arguments say the same; ids are translated, and
+ * where the recording has "<redacted>" any value is the same. A request that differs is answered with
+ * a GenericError that shows the difference, and so is every one after it.
+ *
+ * path: a transcript, as qmp_options_set_record writes it. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_NOT_FOUND; QMP_ERR_PERMISSION; QMP_ERR_IO; QMP_ERR_PROTOCOL: it is no
+ * transcript, and the message says which line; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: path is a NUL-terminated string or NULL; error may be written, or is NULL.
+ */
+qmp_status qmp_mock_replay(qmp_mock *mock,
+                           const char *path,
+                           qmp_error **error);
+
+/**
+ * Waits until every request of the recording that is played back has come.
+ *
+ * timeout_ms: how long, or QMP_FOREVER. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_PROTOCOL: a request differed, and the message shows how; QMP_ERR_TIMEOUT:
+ * some have not come, and the message shows the next; QMP_ERR_INVALID_ARGUMENT: also if nothing is
+ * played back; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_mock_check_replay(qmp_mock *mock, int64_t timeout_ms, qmp_error **error);
 
 #ifdef __cplusplus
 }

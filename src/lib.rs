@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! error ← wire ← session ← client ← ffi
-//! error ← sys ← transport ← client          mock → wire, transport      ffi → client, mock, error
+//! error ← sys ← transport ← client          mock → wire, transport, sys ffi → client, mock, error
 //! ```
 //!
 //! The Rust items are public for the tests and may change at any time; the C ABI does not.

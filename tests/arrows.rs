@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sys", &["error"]),
     ("transport", &["error", "sys"]),
     ("client", &["error", "wire", "session", "sys", "transport"]),
-    ("mock", &["error", "wire", "transport"]),
+    ("mock", &["error", "wire", "sys", "transport"]),
     ("ffi", &["error", "sys", "session", "client", "mock"]),
 ];
 
@@ -65,7 +65,7 @@ fn a_wrong_import_is_found() {
         ),
         ("sys/mod.rs", "pub use super::transport;"),
         ("transport/unix.rs", "use super::super::client::Client;"),
-        ("mock/mod.rs", "use crate::sys::socket;"),
+        ("mock/mod.rs", "use crate::session::events;"),
         ("client/mod.rs", "use crate::ffi::gate;"),
         (
             "client/mod.rs",

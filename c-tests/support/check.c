@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "check.h"
 
+#include "footprint.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,11 +14,31 @@ static atomic_int failures; /* of the case that runs; its threads count too */
 static const char *skipped;
 static bool any_failed;
 
+/* Tables that grew keep their room; what leaks in a hundred rounds is more. */
+enum { BYTES_KEPT = 512 * 1024 };
+
+/* Threads end, and peers close, a moment after what made them do so. */
+static void check_footprint(struct footprint before)
+{
+    struct footprint now;
+    int64_t deadline = now_ms() + PATIENCE_MS;
+    do
+        now = footprint_take();
+    while ((now.descriptors > before.descriptors || now.threads > before.threads ||
+            now.bytes > before.bytes + BYTES_KEPT) &&
+           now_ms() < deadline && (nap(), true));
+    CHECK(now.descriptors <= before.descriptors);
+    CHECK(now.threads <= before.threads);
+    CHECK(now.bytes <= before.bytes + BYTES_KEPT);
+}
+
 void check_run(const char *name, void (*test)(void))
 {
+    struct footprint before = footprint_take();
     atomic_store(&failures, 0);
     skipped = NULL;
     test();
+    check_footprint(before);
     if (atomic_load(&failures) > 0) {
         any_failed = true;
         printf("FAIL %s\n", name);
@@ -76,6 +98,11 @@ bool check_has(const char *text, const char *part, const char *name, const char 
     return found;
 }
 
+bool check_failed(void)
+{
+    return atomic_load(&failures) > 0;
+}
+
 int check_end(void)
 {
     return any_failed;
@@ -99,7 +126,7 @@ static bool is_set(const char *variable)
     return value && *value;
 }
 
-static bool is_instrumented(void)
+bool is_instrumented(void)
 {
     return is_set("VALGRIND") || is_set("SANITIZE");
 }

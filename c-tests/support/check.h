@@ -46,10 +46,12 @@ bool check_int(long long actual, long long expected, const char *text, const cha
 bool check_str(const char *actual, const char *expected, const char *text, const char *file, int line);
 bool check_has(const char *text, const char *part, const char *name, const char *file, int line);
 void check_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool check_failed(void); /* the case that runs has failed already */
 int check_end(void); /* the exit status of the program */
 
 int64_t now_ms(void); /* monotonic */
 void nap(void);       /* one step of waiting for a condition */
+bool is_instrumented(void); /* valgrind or sanitizers watch: what they do themselves counts too */
 int rounds(int many); /* a tenth under valgrind and sanitizers */
 bool memory_is_countable(void); /* they keep what is freed */
 bool wait_for(atomic_bool *flag); /* false: nobody set it */

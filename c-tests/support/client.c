@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "client.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,14 +58,4 @@ qmp_event *next_event(qmp_client *client, const char *name)
     }
     check_fail(__FILE__, __LINE__, "event %s did not come", name);
     return NULL;
-}
-
-int count_descriptors(void)
-{
-    int count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count - 3; /* ".", ".." and the directory itself */
 }

@@ -4,6 +4,7 @@
 #define CLIENT_H
 
 #include "check.h"
+#include "footprint.h"
 
 #include <qmp.h>
 
@@ -26,6 +27,5 @@ void check_error(qmp_error *error, qmp_status expected, const char *text, const 
 qmp_client *connect_to(const char *address); /* waits for the socket; NULL is a failure already told */
 qmp_status execute(qmp_client *client, const char *command); /* the reply is dropped */
 qmp_event *next_event(qmp_client *client, const char *name); /* skips others; NULL: it did not come */
-int count_descriptors(void);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ static void *run_script(void *data)
 {
     peer *peer = data;
     peer->server->script(peer);
+    free(peer->held);
     peer_close(peer);
     atomic_fetch_sub(&peer->server->open, 1);
     return NULL;
@@ -166,7 +168,6 @@ void server_stop(server *server)
         peer *peer = server->peers;
         server->peers = peer->next;
         pthread_join(peer->thread, NULL);
-        free(peer->held);
         free(peer);
     }
     if (server->directory[0])
@@ -186,7 +187,7 @@ bool peer_greet(peer *peer)
     return negotiated;
 }
 
-void peer_say_bytes(peer *peer, const void *bytes, size_t length)
+bool peer_say_bytes(peer *peer, const void *bytes, size_t length)
 {
     const char *at = bytes;
     while (length > 0) {
@@ -194,10 +195,11 @@ void peer_say_bytes(peer *peer, const void *bytes, size_t length)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent <= 0)
-            return; /* the client is gone, which peer_hear will tell */
+            return false;
         at += sent;
         length -= (size_t)sent;
     }
+    return true;
 }
 
 void peer_say(peer *peer, const char *text)
@@ -241,6 +243,12 @@ static bool receive(peer *peer)
     peer->length += (size_t)got;
     atomic_fetch_add(&peer->server->heard, (size_t)got);
     return true;
+}
+
+bool peer_is_asked(peer *peer)
+{
+    struct pollfd more = {.fd = peer->fd, .events = POLLIN};
+    return object_length(peer->held, peer->length) > 0 || poll(&more, 1, 0) == 1;
 }
 
 char *peer_hear(peer *peer)

@@ -22,7 +22,8 @@ void server_stop(server *server);      /* ends the connections, waits for the sc
 
 bool peer_greet(peer *peer);                          /* greeting and negotiation */
 void peer_say(peer *peer, const char *text);
-void peer_say_bytes(peer *peer, const void *bytes, size_t length);
+bool peer_say_bytes(peer *peer, const void *bytes, size_t length); /* false: the client is gone */
+bool peer_is_asked(peer *peer);                       /* a command has come, or a part of one */
 char *peer_hear(peer *peer);                          /* the next command, to be freed; NULL at the end */
 void peer_answer(peer *peer, const char *command, const char *value); /* {"return": value, "id": …} */
 void peer_refuse(peer *peer, const char *command, const char *error); /* {"error": error, "id": …} */

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use oracle::Members;
-use qmp::session::events::Event;
+use qmp::session::events::EventQueue;
 use qmp::session::handshake::Greeting;
 use qmp::session::power::Shutdown;
 use qmp::wire::{Fault, Frame, Framer, Id, Limits, MAX_DEPTH, Member, Message, Object, Refusal};
@@ -143,7 +143,9 @@ fn skipped_id(text: &str) -> Option<u64> {
 fn check_message(object: &Object) {
     let message = Message::classify(object);
     if let Message::Event(view) = &message {
-        let event = Event::copy(view).unwrap();
+        let mut queue = EventQueue::new(1, usize::MAX);
+        queue.push(view);
+        let event = queue.take().unwrap().unwrap();
         let (name, data, json) = event.c_texts();
         assert!(!name[..name.len() - 1].contains('\0'));
         assert_eq!(json.strip_suffix('\0'), Some(object.text));

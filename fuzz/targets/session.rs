@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use qmp::session::Session;
 use qmp::session::dialect::QMP;
-use qmp::session::events::{Event, EventQueue};
+use qmp::session::events::EventQueue;
 use qmp::session::pending::{Abandoned, Fate, Unmatched};
 use qmp::wire::{Band, Frame, Framer, Id, Limits, MAX_DEPTH, Member, Message, Object, encode};
 
@@ -110,7 +110,7 @@ impl World {
 
     fn submit(&mut self, how: u8) {
         let id = self.session.pending.next_id();
-        let bytes = encode(Band::InBand, "a", None, id);
+        let bytes = encode(Band::InBand, "a", None, id).unwrap();
         let farewell = how % 8 == 7;
         self.session.pending.submit(id, bytes.clone(), id, farewell);
         let command = Command {
@@ -241,7 +241,7 @@ impl World {
                 Frame::Message(object) => match Message::classify(&object) {
                     Message::Event(view) => {
                         self.events.0 += 1;
-                        session.receive_event(Event::copy(&view).unwrap(), None);
+                        session.receive_event(&view, None);
                     }
                     message => reply(session, commands, &message, &object),
                 },
@@ -300,7 +300,7 @@ impl World {
 
     fn take_event(&mut self) {
         assert!(self.session.events.len() <= MAX_EVENTS);
-        let Some(event) = self.session.events.take() else {
+        let Some(event) = self.session.events.take().unwrap() else {
             return;
         };
         assert_eq!(event.sequence, self.events.1 + event.lost + 1);

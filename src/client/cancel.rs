@@ -3,12 +3,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use super::lock::Lock;
 use crate::sys::eventfd::EventFd;
 use crate::sys::futex::SleepWord;
+use crate::sys::sync::AtomicBool;
 
 pub struct Cancel {
     triggered: AtomicBool,

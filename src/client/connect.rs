@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -16,10 +16,12 @@ use std::time::Duration;
 use super::connection::{Connection, EVENTS, State, mark_of};
 use super::log::Level;
 use super::options::Options;
+use super::record::Recorder;
 use super::resolve::{self, Unresolved};
 use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
-use crate::session::handshake::{Greeting, negotiation_id};
+use crate::session::dialect::Opening;
+use crate::session::handshake::{Greeting, handshake_id};
 use crate::sys::fork::Before;
 use crate::sys::peer;
 use crate::sys::poll::Direction;
@@ -51,12 +53,22 @@ pub(super) fn shake_hands(
     wait: &Wait<'_>,
 ) -> Result<Arc<Connection>> {
     let given = matches!(target, Target::Descriptor(_));
-    let connection = Connection::new(socket, given, before, address, options);
-    connection.greet(wait)?;
-    connection.negotiate(target, wait)?;
+    let recorder = Recorder::begin(options)?;
+    let connection = Connection::new(socket, given, before, address, options, recorder);
+    match options.dialect.opening {
+        Opening::Greeting { negotiation } => {
+            connection.greet(wait)?;
+            connection.negotiate(negotiation, target, wait)?;
+        }
+        Opening::Sync { command } => connection.sync(command, wait)?,
+    }
     connection.register()?;
     if connection.log.takes(Level::Info) {
-        let line = format!("connected: {}", connection.version());
+        let line = format!(
+            "connected: {}{}",
+            connection.version(),
+            connection.process()
+        );
         connection.log.write(Level::Info, &line);
     }
     Ok(connection)
@@ -225,8 +237,13 @@ fn stopped(address: &Address, stop: Stop, wait: &Wait<'_>, last: Option<&io::Err
     }
 }
 
+/// The process belongs to it: a forked child goes on with its parent's random numbers.
+pub(super) fn fresh_handshake_id() -> u64 {
+    handshake_id(RandomState::new().hash_one(std::process::id()))
+}
+
 impl Connection {
-    fn greet(&self, wait: &Wait<'_>) -> Result<()> {
+    pub(super) fn greet(&self, wait: &Wait<'_>) -> Result<()> {
         let greeted = self.wait(wait, EVENTS, |state| {
             // The end first: what came before it was no greeting.
             if let Some(end) = &state.end {
@@ -247,9 +264,8 @@ impl Connection {
         }
     }
 
-    fn negotiate(&self, target: &Target, wait: &Wait<'_>) -> Result<()> {
-        let id = negotiation_id(RandomState::new().build_hasher().finish());
-        let name = self.state.lock().session.dialect.negotiation;
+    fn negotiate(&self, name: &str, target: &Target, wait: &Wait<'_>) -> Result<()> {
+        let id = fresh_handshake_id();
         let patience = match wait.deadline.remaining() {
             Some(left) => BEFORE_KICK.min(left / 2),
             None => BEFORE_KICK,
@@ -304,39 +320,37 @@ impl Connection {
                 format!("{at}: a greeting began, but did not end within {limit}"),
             );
         }
-        let peer = self.transport.peer();
-        let process = peer.and_then(|peer| peer::process(peer.pid));
-        match (peer, process) {
-            (Some(peer), Some(process)) if process.stopped => Error::new(
+        match self.owner() {
+            Some((owner, true)) => Error::new(
                 Status::Timeout,
-                format!(
-                    "{at}: no greeting within {limit}: process {} ({}) is stopped; send it SIGCONT",
-                    peer.pid, process.name
-                ),
+                format!("{at}: no greeting within {limit}: {owner} is stopped; send it SIGCONT"),
             ),
-            (peer, process) => {
-                let who = match (peer, process) {
-                    (Some(peer), Some(process)) => {
-                        format!(
-                            " The socket belongs to process {} ({}).",
-                            peer.pid, process.name
-                        )
-                    }
-                    _ => String::new(),
-                };
+            owner => {
+                let who = owner.map(|(owner, _)| format!(" The socket belongs to {owner}."));
                 Error::new(
                     Status::Busy,
                     format!(
                         "{at}: connected, but not one byte came within {limit}: another client \
                          holds the monitor, which serves one at a time, or QEMU is stopped, or \
-                         this is a guest agent's socket.{who}"
+                         this is a guest agent's socket, which needs its own dialect.{}",
+                        who.unwrap_or_default()
                     ),
                 )
             }
         }
     }
 
+    /// The process that the socket belongs to, in words, and whether it is stopped.
+    pub(super) fn owner(&self) -> Option<(String, bool)> {
+        let pid = self.transport.peer()?.pid;
+        let process = peer::process(pid)?;
+        Some((format!("process {pid} ({})", process.name), process.stopped))
+    }
+
     fn version(&self) -> String {
+        if !self.dialect.is_monitor() {
+            return self.dialect.peer.to_owned();
+        }
         let state = self.state.lock();
         match state.session.greeting.as_ref().and_then(Greeting::version) {
             Some(version) => format!(
@@ -344,6 +358,17 @@ impl Connection {
                 version.major, version.minor, version.micro, version.package
             ),
             None => "QEMU of unknown version".to_owned(),
+        }
+    }
+
+    /// Whose socket it is: on one path another VM may listen by now.
+    fn process(&self) -> String {
+        let Some(peer) = self.transport.peer() else {
+            return String::new();
+        };
+        match peer::process(peer.pid) {
+            Some(process) => format!(", process {} ({})", peer.pid, process.name),
+            None => format!(", process {}", peer.pid),
         }
     }
 }

@@ -6,27 +6,31 @@
 //! holds: the reader owns the framer, the writer sets `writing`. See `turns`.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, MutexGuard};
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
 use super::lock::Lock;
-use super::log::Log;
+use super::log::{Log, Notes};
 use super::options::Options;
+use super::record::Recorder;
+use super::turns::Aftermath;
 use crate::error::{Error, Result};
 use crate::session::Session;
-use crate::session::dialect;
+use crate::session::dialect::{Dialect, Opening};
 use crate::session::events::EventQueue;
-use crate::session::handshake::MAX_GREETING_BYTES;
+use crate::session::handshake::{MAX_GREETING_BYTES, MAX_SYNC_BYTES};
 use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
 use crate::sys::eventfd::EventFd;
 use crate::sys::fork::Before;
 use crate::sys::futex::SleepWord;
+use crate::sys::sync::MutexGuard;
 use crate::sys::text::Text;
 use crate::transport::{Socket, Transport};
 use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
+use crate::wire::transcript::{CLOSED, Entry};
 
 /// A low limit for messages does not make the queue of events forget.
 const LEAST_EVENT_BYTES: usize = 4 << 20;
@@ -39,6 +43,8 @@ pub struct Connection {
     /// For messages.
     pub(super) address: String,
     pub(super) log: Log,
+    pub(super) dialect: &'static Dialect,
+    pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
     /// The socket was given: others may have copies of it and change its mode.
     pub(super) shared: bool,
@@ -102,21 +108,29 @@ impl Connection {
         before: Before,
         address: String,
         options: &Options,
+        recorder: Option<Recorder>,
     ) -> Arc<Connection> {
+        let (bytes, restarts) = match options.dialect.opening {
+            Opening::Greeting { .. } => (options.max_message_bytes.min(MAX_GREETING_BYTES), false),
+            Opening::Sync { .. } => (MAX_SYNC_BYTES, true),
+        };
         let limits = Limits {
-            bytes: options.max_message_bytes.min(MAX_GREETING_BYTES),
+            bytes,
             depth: MAX_DEPTH,
         };
         let events = EventQueue::new(
             options.event_capacity,
             options.max_message_bytes.max(LEAST_EVENT_BYTES),
         );
-        // Until it has greeted the peer may be anything.
+        // Until the handshake is done the peer may be anything.
         let mut framer = Box::new(Framer::new(limits));
         framer.set_objects_only(true);
+        framer.set_restarts(restarts);
         Arc::new(Connection {
             transport: Box::new(socket),
             log: Log::new(options.logger.clone(), address.clone()),
+            dialect: options.dialect,
+            recorder,
             address,
             max_message_bytes: options.max_message_bytes,
             shared,
@@ -124,7 +138,7 @@ impl Connection {
             heard: AtomicBool::new(false),
             word: Arc::default(),
             state: Lock::new(State {
-                session: Session::new(&dialect::QMP, events),
+                session: Session::new(options.dialect, events),
                 reader: Some(framer),
                 writing: false,
                 blocked: false,
@@ -163,13 +177,16 @@ impl Connection {
     }
 
     /// Ends the connection for good: whoever waits is told, what was received stays readable.
-    pub(super) fn finish(&self, state: &mut State, end: End, wakes: &mut u32) {
+    pub(super) fn finish(&self, state: &mut State, end: End, after: &mut Aftermath<'_>) {
         if state.end.is_some() {
             return;
         }
         let farewell_counts = end.is_the_peers();
+        if self.recorder.is_some() && !state.closed {
+            after.ended = Some(end.words());
+        }
         state.end = Some(end);
-        self.settle(state, wakes, |fate| match fate {
+        self.settle(state, &mut after.wakes, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
             other => Some(Failure::Ended(other)),
@@ -191,8 +208,13 @@ impl Connection {
             self.let_go(&mut state);
         }
         state.idle.registration = None;
+        let end = state.end.as_ref().filter(|_| self.recorder.is_some());
+        let ended = end.map_or(CLOSED.into(), |end| end.words().into());
         drop(state);
         self.word.wake(wakes);
+        let mut notes = Notes::new(&self.log);
+        self.record(&mut notes, || Entry::Ended(ended));
+        notes.write();
     }
 
     /// Ends the socket, which wakes the threads that wait in it, and the I/O thread's interest.
@@ -245,8 +267,8 @@ impl Connection {
 
 #[cfg(test)]
 impl Connection {
-    /// Whether the event descriptor gets readable within this time.
-    pub(super) fn event_is_signalled(&self, time: std::time::Duration) -> bool {
+    /// Whether the event descriptor gets readable within this time, None for ever.
+    pub(super) fn event_is_signalled(&self, time: impl Into<Option<std::time::Duration>>) -> bool {
         use crate::sys::poll::{Direction, wait};
         self.event_descriptor().unwrap();
         let signal = self
@@ -257,7 +279,7 @@ impl Connection {
             .unwrap()
             .as_fd()
             .try_clone_to_owned();
-        wait(signal.unwrap().as_fd(), Direction::Read, None, Some(time)).unwrap()
+        wait(signal.unwrap().as_fd(), Direction::Read, None, time.into()).unwrap()
     }
 }
 
@@ -282,6 +304,7 @@ impl State {
         Interest {
             read: self.reader.is_some(),
             write: self.blocked,
+            end: false,
         }
     }
 

@@ -4,8 +4,8 @@
 use super::connection::{Connection, EVENTS};
 use super::failure::End;
 use super::wait::Wait;
-use crate::error::Result;
-use crate::session::events::Event;
+use crate::error::{Error, Result, Status};
+use crate::session::events::{Event, NoMemory};
 
 impl Connection {
     /// The oldest event. What was received before the connection ended can still be polled.
@@ -15,16 +15,20 @@ impl Connection {
             if state.closed {
                 return None;
             }
-            if let Some(event) = state.session.events.take() {
-                state.update_signal();
-                return Some(Ok(event));
+            match state.session.events.take() {
+                Ok(Some(event)) => {
+                    state.update_signal();
+                    Some(Ok(event))
+                }
+                Ok(None) => {
+                    let end = state.end.as_ref()?;
+                    Some(Err(self.no_more_events(end, &state.session.power.words())))
+                }
+                Err(NoMemory) => Some(Err(no_memory(&self.address))),
             }
-            let end = state.end.as_ref()?;
-            Some(Err((end.clone(), state.session.power.words())))
         });
         match found {
-            Ok(Ok(event)) => Ok(event),
-            Ok(Err((end, power))) => Err(self.no_more_events(&end, &power)),
+            Ok(found) => found,
             Err(stop) => Err(self.early(
                 &format!("{what} from {}", self.address),
                 stop,
@@ -34,9 +38,19 @@ impl Connection {
         }
     }
 
-    fn no_more_events(&self, end: &End, power: &str) -> crate::error::Error {
+    fn no_more_events(&self, end: &End, power: &str) -> Error {
         let mut error = self.ended("no more events", end);
-        error.message = format!("{} ({power})", error.message);
+        if self.dialect.is_monitor() {
+            error.message = format!("{} ({power})", error.message);
+        }
         error
     }
+}
+
+fn no_memory(address: &str) -> Error {
+    Error::new(
+        Status::Resource,
+        format!("an event from {address}: no memory for it; it can still be polled"),
+    )
+    .with_errno(libc::ENOMEM)
 }

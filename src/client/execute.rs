@@ -9,7 +9,7 @@ use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
 use crate::session::pending::Abandoned;
 use crate::sys::text::Text;
-use crate::wire::command::{self, Arguments, Band};
+use crate::wire::command::{self, Arguments, BadArguments, Band};
 use crate::wire::redact::redact;
 
 impl Connection {
@@ -22,7 +22,7 @@ impl Connection {
         let arguments = arguments
             .map(Arguments::parse)
             .transpose()
-            .map_err(|bad| Error::invalid(format!("{name}: {bad}")).with_command(name))?;
+            .map_err(|bad| unsendable(name, bad))?;
         let id = self.submit(name, arguments.as_ref(), None, wait)?;
         self.reply(name, id, wait)
     }
@@ -45,11 +45,11 @@ impl Connection {
             return Err(self.stopped(name, e.into(), None, wait));
         }
         let id = id.unwrap_or_else(|| state.session.pending.next_id());
-        let farewell = state.session.dialect.is_farewell(name);
         drop(state);
 
         // Large arguments are copied, and a slow logger is called, without the lock.
-        let bytes = command::encode(Band::InBand, name, arguments, id);
+        let bytes = command::encode(Band::InBand, name, arguments, id)
+            .ok_or_else(|| unsendable(name, BadArguments::NoMemory))?;
         if self.log.takes(Level::Trace) {
             let text = String::from_utf8_lossy(&bytes);
             let line = format!("sending {}", redact(&text));
@@ -58,9 +58,11 @@ impl Connection {
         let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
         self.open_for(&state, name)?;
+        let farewell = self.dialect.is_farewell(name);
         state.session.pending.submit(id, bytes, id, farewell);
         drop(self.flush(state, &mut after));
         after.wake();
+        after.notes.write();
         Ok(id)
     }
 
@@ -97,16 +99,26 @@ impl Connection {
         }
         let abandoned = state.session.pending.abandon(id);
         if abandoned == Some(Abandoned::Torn) {
-            self.finish(&mut state, End::Torn, &mut after.wakes);
+            self.finish(&mut state, End::Torn, &mut after);
         }
         drop(state);
         after.wake();
+        after.notes.write();
         let error = self.stopped(name, stop, abandoned, wait);
         if error.status == Status::Timeout {
             self.log.write(Level::Info, &error.message);
         }
         Err(error)
     }
+}
+
+fn unsendable(name: &str, bad: BadArguments) -> Error {
+    let mut error = Error::invalid(format!("{name}: {bad}")).with_command(name);
+    if bad == BadArguments::NoMemory {
+        error.status = Status::Resource;
+        error = error.with_errno(libc::ENOMEM);
+    }
+    error
 }
 
 /// A bad name, fit to be shown.

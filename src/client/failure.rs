@@ -28,6 +28,10 @@ pub enum End {
     /// Before the greeting came something that is none: what.
     NotQmp(String),
     GreetingTooLarge(Refusal),
+    /// A monitor greeted where a guest agent was expected.
+    Monitor,
+    /// The guest agent answered the sync without the command's id.
+    NoIds,
     /// A command was partly sent when its call gave up.
     Torn,
     NoMemory,
@@ -77,7 +81,8 @@ impl End {
     fn status(&self) -> Status {
         match self {
             End::Eof { .. } | End::Failed(_) | End::Torn => Status::Disconnected,
-            End::Garbage(_) | End::NotQmp(_) => Status::Protocol,
+            End::Garbage(_) | End::NotQmp(_) | End::Monitor => Status::Protocol,
+            End::NoIds => Status::Unsupported,
             End::Endless | End::GreetingTooLarge(_) => Status::TooLarge,
             End::NoMemory => Status::Resource,
         }
@@ -91,7 +96,7 @@ impl End {
         }
     }
 
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             End::Eof { mid_message: false } => "the VM ended the connection".to_owned(),
             End::Eof { mid_message: true } => {
@@ -107,6 +112,12 @@ impl End {
             End::Endless => "the peer sent a message without an end".to_owned(),
             End::NotQmp(shown) => format!("the peer does not speak QMP, {shown}"),
             End::GreetingTooLarge(refusal) => format!("the greeting is {}", over(*refusal)),
+            End::Monitor => {
+                "this is a QMP monitor, not a guest agent: use QMP's dialect".to_owned()
+            }
+            End::NoIds => {
+                "the guest agent does not give ids back, as old ones do not: update it".to_owned()
+            }
             End::Torn => {
                 "the connection was closed because a command had been sent in part when its call \
                  gave up, and the next would have been read as its rest"
@@ -129,15 +140,12 @@ pub enum Failure {
     NoMemory,
 }
 
-fn over(refusal: Refusal) -> String {
+pub(super) fn over(refusal: Refusal) -> String {
     match refusal {
         Refusal::Bytes { limit } => format!("larger than the limit of {limit} bytes"),
         Refusal::Depth { limit } => format!("nested deeper than {limit} levels"),
     }
 }
-
-const UNKNOWN: &str = "it was sent, so it may have been executed: look at the VM's state before \
-                       sending it again";
 
 impl Connection {
     /// What `command` failed with.
@@ -152,7 +160,8 @@ impl Connection {
                 let mut error = Error::new(
                     Status::Command,
                     format!(
-                        "{at}: the VM answered {}: {}",
+                        "{at}: {} answered {}: {}",
+                        self.dialect.peer,
                         cut(&body.class, SHOWN),
                         cut(&body.description, SHOWN)
                     ),
@@ -187,14 +196,14 @@ impl Connection {
                     None => (Status::Disconnected, 0, "the connection ended".to_owned()),
                 };
                 let unknown = fate != Fate::NeverSent;
-                let then = if unknown { UNKNOWN } else { "it was not sent" };
+                let then = self.what_became(command, unknown);
                 Error::new(status, format!("{at}: {words}; {then}"))
                     .with_errno(errno)
                     .with_outcome_unknown(unknown)
             }
             Failure::Closed(fate) => {
                 let unknown = fate != Fate::NeverSent;
-                let then = if unknown { UNKNOWN } else { "it was not sent" };
+                let then = self.what_became(command, unknown);
                 Error::new(
                     Status::Closed,
                     format!("{at}: the connection was closed here; {then}"),
@@ -212,6 +221,14 @@ impl Connection {
         error.with_command(command).with_outcome_unknown(unknown)
     }
 
+    fn what_became(&self, command: &str, sent: bool) -> &'static str {
+        if sent {
+            self.dialect.unanswered(command)
+        } else {
+            "it was not sent"
+        }
+    }
+
     /// `command` ended early: `abandoned` tells how far it had come, None that it was not begun.
     pub(super) fn stopped(
         &self,
@@ -223,7 +240,7 @@ impl Connection {
         // What was sent in part was never executed: QEMU acts at the closing brace.
         let unknown = abandoned == Some(Abandoned::Unknown);
         let then = match abandoned {
-            Some(Abandoned::Unknown) => UNKNOWN,
+            Some(Abandoned::Unknown) => self.dialect.unanswered(command),
             Some(Abandoned::Torn) => {
                 "it was sent in part and not executed, and the connection had to be closed: connect \
                  again"

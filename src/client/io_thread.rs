@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -22,6 +22,7 @@ use super::turns::{Served, Watched};
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::eventfd::EventFd;
 use crate::sys::fork::PerProcess;
+use crate::sys::sync::{AtomicBool, Instant};
 use crate::sys::thread;
 
 /// After so many ticks with one and the same reader the I/O thread stops looking; the reader arms
@@ -122,6 +123,7 @@ fn running() -> io::Result<Arc<IoThread>> {
 const READ: Interest = Interest {
     read: true,
     write: false,
+    end: false,
 };
 
 impl IoThread {

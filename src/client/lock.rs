@@ -2,8 +2,11 @@
 //! A mutex that a panic elsewhere does not take away. The state it guards is kept whole by short
 //! critical sections; a panic is caught at the ABI and told as `QMP_ERR_INTERNAL`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
+use crate::sys::sync::{Mutex, MutexGuard};
+
+#[derive(Default)]
 pub struct Lock<T>(Mutex<T>);
 
 impl<T> Lock<T> {

@@ -10,11 +10,15 @@ mod failure;
 mod io_thread;
 mod lock;
 pub mod log;
+#[cfg(all(test, model))]
+mod model;
 pub mod options;
 mod receive;
+mod record;
 mod resolve;
 mod shutdown;
 mod status;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -5,17 +5,17 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
-use super::failure::{End, Failure};
+use super::failure::{End, Failure, over};
 use super::log::Level;
 use super::turns::Aftermath;
-use crate::session::events::Event;
-use crate::session::handshake::Greeting;
+use crate::session::handshake::{Greeting, Stage};
 use crate::session::pending::Unmatched;
 use crate::session::power::Shutdown;
 use crate::sys::text::Text;
 use crate::wire::framing::{Fault, Frame, Framer, Object};
 use crate::wire::message::{EventView, Id, Message};
 use crate::wire::redact::redact;
+use crate::wire::transcript::Entry;
 
 impl Connection {
     /// Reads once and hands out all that is complete. True: there may be more to read at once.
@@ -51,13 +51,20 @@ impl Connection {
         }
         while let Some(frame) = framer.next() {
             if let Frame::Garbage(bytes) = frame {
-                let end = self.end_by_garbage(bytes);
+                if !bytes.is_empty() {
+                    let shown = || Entry::Garbage(bytes.escape_ascii().to_string().into());
+                    self.record(&mut after.notes, shown);
+                }
+                let Some(end) = self.end_by_garbage(bytes) else {
+                    continue;
+                };
                 self.finish_now(end, after);
                 return false;
             }
             if self.frame(frame, after) {
                 framer.set_max_bytes(self.max_message_bytes);
                 framer.set_objects_only(false);
+                framer.set_restarts(false);
             }
         }
         full
@@ -68,61 +75,70 @@ impl Connection {
             .notes
             .add(Level::Debug, || format!("the connection ends: {end:?}"));
         let mut state = self.state.lock();
-        self.finish(&mut state, end, &mut after.wakes);
+        self.finish(&mut state, end, after);
     }
 
-    fn end_by_garbage(&self, bytes: &[u8]) -> End {
-        if self.state.lock().session.greeting.is_some() {
-            End::garbage(bytes)
-        } else {
-            End::not_qmp(bytes)
+    /// None: it may be the tail of a reply to somebody else, and what is ours is marked.
+    fn end_by_garbage(&self, bytes: &[u8]) -> Option<End> {
+        match self.state.lock().session.stage {
+            Stage::Greeting => Some(End::not_qmp(bytes)),
+            Stage::Syncing(_) => None,
+            Stage::Open => Some(End::garbage(bytes)),
         }
     }
 
-    /// True: this was the greeting.
+    /// True: this opened the session.
     fn frame(&self, frame: Frame<'_>, after: &mut Aftermath<'_>) -> bool {
         match frame {
             Frame::Message(object) => {
                 after
                     .notes
                     .add(Level::Trace, || format!("received {}", redact(object.text)));
+                self.record(&mut after.notes, || Entry::Received(object.text));
                 return self.message(&object, after);
             }
             Frame::Other => {
+                let what = "JSON that is no object";
+                self.record(&mut after.notes, || Entry::Skipped(what.into()));
                 let mut state = self.state.lock();
                 state.session.ignored.non_messages += 1;
-                self.before_greeting(
-                    &mut state,
-                    || End::no_message("JSON that is no object"),
-                    after,
-                );
+                self.before_greeting(&mut state, || End::no_message(what), after);
             }
             Frame::Refused { refusal, is_event } => {
                 after
                     .notes
                     .add(Level::Warn, || format!("skipping a message: {refusal:?}"));
+                self.record(&mut after.notes, || Entry::Skipped(over(refusal).into()));
                 let mut state = self.state.lock();
-                if state.session.greeting.is_none() {
-                    let end = End::GreetingTooLarge(refusal);
-                    self.finish(&mut state, end, &mut after.wakes);
-                } else if !is_event {
-                    if let Some(id) = state.session.pending.give_up_only_one() {
-                        let failure = Failure::Broken(Fault::Refused(refusal));
-                        state.complete(id, Err(failure), after);
+                match state.session.stage {
+                    Stage::Greeting => {
+                        let end = End::GreetingTooLarge(refusal);
+                        self.finish(&mut state, end, after);
                     }
+                    Stage::Open if !is_event => {
+                        if let Some(id) = state.session.pending.give_up_only_one() {
+                            let failure = Failure::Broken(Fault::Refused(refusal));
+                            state.complete(id, Err(failure), after);
+                        }
+                    }
+                    _ => {}
                 }
             }
             Frame::Broken { id, reason } => {
+                if let Some(what) = broken(reason) {
+                    self.record(&mut after.notes, || Entry::Skipped(what.into()));
+                }
                 let mut state = self.state.lock();
                 let id = id.map_or(Id::Absent, Id::Ours);
-                let matched = state.session.pending.reply(id);
-                if matches!(matched, Err(Unmatched::Anonymous)) {
-                    state.session.ignored.broken_messages += 1;
-                    after
-                        .notes
-                        .add(Level::Warn, || format!("dropped a message: {reason:?}"));
+                match state.session.pending.reply(id) {
+                    Err(Unmatched::Anonymous) => {
+                        state.session.ignored.broken_messages += 1;
+                        after
+                            .notes
+                            .add(Level::Warn, || format!("dropped a message: {reason:?}"));
+                    }
+                    matched => state.settle_reply(matched, Err(Failure::Broken(reason)), after),
                 }
-                state.settle_reply(matched, Err(Failure::Broken(reason)), after);
                 self.before_greeting(&mut state, || End::no_message("a broken message"), after);
             }
             // The caller of this function deals with it.
@@ -138,15 +154,19 @@ impl Connection {
             Message::Return { id, value } => {
                 let outcome = Text::copy(value).ok_or(Failure::NoMemory);
                 let mut state = self.state.lock();
-                if !self.reply_before_greeting(&mut state, id, too_early, after) {
-                    let matched = state.session.pending.reply(id);
+                if id == Id::Absent && state.session.is_sync_answer(value) {
+                    self.finish(&mut state, End::NoIds, after);
+                } else if !self.reply_before_greeting(&mut state, id, too_early, after) {
+                    let opening = state.session.stage != Stage::Open;
+                    let matched = state.session.receive_return(id, value);
                     state.settle_reply(matched, outcome, after);
+                    return opening && state.session.stage == Stage::Open;
                 }
             }
             Message::Error { id, error } => {
                 let mut state = self.state.lock();
                 if !self.reply_before_greeting(&mut state, id, too_early, after) {
-                    let matched = state.session.pending.error_reply(id);
+                    let matched = state.session.receive_error(id);
                     state.settle_reply(matched, Err(Failure::Answer(error)), after);
                 }
             }
@@ -157,20 +177,25 @@ impl Connection {
                     state.settle_reply(matched, Err(Failure::Contradictory), after);
                 }
             }
-            Message::Event(view) => self.event(&view, after),
+            Message::Event(view) if self.dialect.is_monitor() => self.event(&view, after),
+            Message::Event(_) => self.state.lock().session.ignored.non_messages += 1,
             Message::Greeting { .. } => {
                 let mut state = self.state.lock();
-                if state.session.greeting.is_some() {
-                    state.session.ignored.greetings += 1;
-                    after
-                        .notes
-                        .add(Level::Warn, || "a second greeting".to_owned());
-                    return false;
+                match state.session.stage {
+                    Stage::Greeting => {
+                        state.session.receive_greeting(Greeting {
+                            json: object.text.into(),
+                        });
+                        return true;
+                    }
+                    Stage::Syncing(_) => self.finish(&mut state, End::Monitor, after),
+                    Stage::Open => {
+                        state.session.ignored.greetings += 1;
+                        after
+                            .notes
+                            .add(Level::Warn, || "a second greeting".to_owned());
+                    }
                 }
-                state.session.greeting = Some(Greeting {
-                    json: object.text.into(),
-                });
-                return true;
             }
             Message::OddEvent => {
                 self.state.lock().session.ignored.odd_events += 1;
@@ -188,18 +213,9 @@ impl Connection {
     }
 
     fn event(&self, view: &EventView<'_>, after: &mut Aftermath<'_>) {
-        let event = Event::copy(view);
         let shutdown = Shutdown::of(view);
         let mut state = self.state.lock();
-        match event {
-            Some(event) => state.session.receive_event(event, shutdown),
-            None => {
-                state.session.events.count_lost();
-                if let Some(shutdown) = shutdown {
-                    state.session.power.observe(shutdown);
-                }
-            }
-        }
+        state.session.receive_event(view, shutdown);
         state.update_signal();
         after.wakes |= state.asleep(EVENTS);
     }
@@ -224,9 +240,9 @@ impl Connection {
         end: impl FnOnce() -> End,
         after: &mut Aftermath<'_>,
     ) -> bool {
-        let too_early = state.session.greeting.is_none();
+        let too_early = state.session.stage == Stage::Greeting;
         if too_early {
-            self.finish(state, end(), &mut after.wakes);
+            self.finish(state, end(), after);
         }
         too_early
     }
@@ -256,5 +272,14 @@ impl State {
     fn complete(&mut self, id: u64, outcome: Outcome, after: &mut Aftermath<'_>) {
         self.done.push((id, outcome));
         after.wakes |= self.asleep(mark_of(id));
+    }
+}
+
+/// What a message is that cannot be passed on. None: that was told when it was refused.
+fn broken(reason: Fault) -> Option<&'static str> {
+    match reason {
+        Fault::Refused(_) => None,
+        Fault::NotJson => Some("a message that is no JSON"),
+        Fault::NotUtf8 => Some("a message that is no UTF-8"),
     }
 }

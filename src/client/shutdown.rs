@@ -66,6 +66,7 @@ struct Ladder<'a> {
 
 impl Connection {
     pub fn shut_down(&self, plan: ShutdownPlan, cancel: Option<&Cancel>) -> Result<ShutdownResult> {
+        self.needs_monitor("shutdown")?;
         let state = self.state.lock();
         if state.closed {
             return Err(self.closed("shutdown"));

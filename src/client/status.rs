@@ -4,7 +4,10 @@
 use super::connection::Connection;
 use super::wait::Wait;
 use crate::error::{Error, Result, Status};
-use crate::wire::{members, readable};
+use crate::wire::{decode, members};
+
+/// States have short names; a longer one is none.
+const LONGEST_NAME: usize = 1024;
 
 /// The reply to `query-status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,18 +20,23 @@ pub struct RunState {
 
 impl Connection {
     pub fn query_status(&self, wait: &Wait<'_>) -> Result<RunState> {
+        self.needs_monitor("query-status")?;
         let reply = self.execute("query-status", None, wait)?;
         let [running, status] = members(reply.as_str(), ["running", "status"]);
-        let status = status.filter(|raw| raw.starts_with('"')).map(readable);
+        // A NUL would cut it short in C, and half a surrogate pair is no text.
+        let status = status
+            .filter(|raw| raw.len() <= LONGEST_NAME)
+            .and_then(decode)
+            .filter(|name| !name.contains('\0'));
         match (running, status) {
             (Some(running @ ("true" | "false")), Some(status)) => Ok(RunState {
                 running: running == "true",
-                status,
+                status: status.into_owned(),
             }),
             _ => Err(Error::new(
                 Status::Protocol,
                 format!(
-                    "query-status on {}: the reply has no \"running\" and \"status\"",
+                    "query-status on {}: the reply does not tell \"running\" and \"status\"",
                     self.address
                 ),
             )
@@ -38,6 +46,7 @@ impl Connection {
 
     /// The whole greeting as the VM sent it.
     pub fn greeting(&self) -> Result<String> {
+        self.needs_monitor("the greeting")?;
         let state = self.state.lock();
         if state.closed {
             return Err(self.closed("the greeting"));
@@ -46,5 +55,20 @@ impl Connection {
         greeting
             .map(|greeting| greeting.json.to_string())
             .ok_or_else(|| Error::new(Status::Unsupported, "this VM did not greet"))
+    }
+
+    /// For what only a VM can tell or do.
+    pub(super) fn needs_monitor(&self, what: &str) -> Result<()> {
+        if self.dialect.is_monitor() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::Unsupported,
+            format!(
+                "{what}: {} is {}'s connection, which knows nothing of the VM: use a client of the \
+                 VM's monitor",
+                self.address, self.dialect.peer
+            ),
+        ))
     }
 }

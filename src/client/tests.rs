@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::connect::shake_hands;
 use super::{Connection, Options, Wait};
 use crate::error::Status;
+use crate::session::Ignored;
 use crate::sys::fork::Before;
 use crate::transport::{Target, memory};
 use crate::wire::framing::{Frame, Framer, Limits, MAX_DEPTH};
@@ -171,4 +172,37 @@ fn what_the_socket_does_not_take_at_once_is_sent_while_nobody_calls() {
     assert_eq!(reply.as_str(), "1");
     let reply = connection.execute("x", None, &long()).unwrap();
     assert_eq!(reply.as_str(), "2");
+}
+
+/// What belongs to nothing is counted, each under its own name.
+#[test]
+fn f25_f41_f42_f43_f44_f45_f47_f53_f65_f72_what_is_dropped_is_counted() {
+    let connection = connected(|server| {
+        let (_, given_up) = server.command().unwrap();
+        let (_, next) = server.command().unwrap();
+        server.send(r#"{"return": 0, "id": 999999}{"return": 0, "id": "1"}"#);
+        server.send(r#"{"return": 0}{"error": {"desc": "whose?"}}"#);
+        server.answer(&given_up, "0");
+        server.answer(&given_up, "0");
+        server.send(r#"{"QMP": {}}{"event": 5}{"event": "A\u0000"}[1] 17 {"hello": 1}"#);
+        server.send(r#"{"event": inf}"#);
+        server.answer(&next, "1");
+        assert_eq!(server.command(), None);
+    });
+    let now = Wait::new(Some(Duration::from_millis(100)), None);
+    let late = connection.execute("slow", None, &now).unwrap_err();
+    assert_eq!(late.status, Status::Timeout);
+    let reply = connection.execute("x", None, &long()).unwrap();
+    assert_eq!(reply.as_str(), "1");
+    let expected = Ignored {
+        foreign_replies: 3,
+        late_replies: 1,
+        anonymous_replies: 2,
+        greetings: 1,
+        odd_events: 2,
+        non_messages: 3,
+        broken_messages: 1,
+    };
+    assert_eq!(connection.state.lock().session.ignored, expected);
+    connection.close();
 }

@@ -16,12 +16,16 @@ use crate::session::pending::Abandoned;
 use crate::sys::poll::Direction;
 use crate::transport::RECEIVE_WAIT;
 use crate::wire::framing::Framer;
+use crate::wire::transcript::Entry;
 
-/// What follows from a step under the lock and must happen after it: threads to wake, lines to log.
+/// What follows from a step under the lock and must happen after it: threads to wake, lines to log,
+/// the last line of a transcript.
 pub(super) struct Aftermath<'a> {
     /// The marks to wake.
     pub wakes: u32,
     pub notes: Notes<'a>,
+    /// How the connection ended just now, for its transcript.
+    pub ended: Option<String>,
     connection: &'a Connection,
 }
 
@@ -30,12 +34,17 @@ impl<'a> Aftermath<'a> {
         Aftermath {
             wakes: 0,
             notes: Notes::new(&connection.log),
+            ended: None,
             connection,
         }
     }
 
     /// Call without the lock.
     pub fn wake(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            let entry = || Entry::Ended(ended.into());
+            self.connection.record(&mut self.notes, entry);
+        }
         self.connection.word.wake(std::mem::take(&mut self.wakes));
     }
 }
@@ -194,7 +203,7 @@ impl Connection {
                 // Nobody would read it: better that its callers know.
                 let mut after = Aftermath::new(self);
                 let errno = e.raw_os_error().unwrap_or(libc::EIO);
-                self.finish(state, End::Failed(errno), &mut after.wakes);
+                self.finish(state, End::Failed(errno), &mut after);
             }
         }
     }
@@ -213,9 +222,9 @@ impl Connection {
         while let Some(mut out) = state.session.pending.take_output() {
             drop(state);
             let sent = loop {
-                match self.transport.send(out.rest()) {
-                    Ok(sent) if out.advance(sent) => break Ok(()),
-                    Ok(_) => {}
+                match self.send(&mut out, &mut after.notes) {
+                    Ok(true) => break Ok(()),
+                    Ok(false) => {}
                     Err(e) => break Err(e),
                 }
             };
@@ -225,7 +234,7 @@ impl Connection {
                 Err(e) => {
                     let torn = state.session.pending.output_blocked(out);
                     if torn == Err(Abandoned::Torn) {
-                        self.finish(&mut state, End::Torn, &mut after.wakes);
+                        self.finish(&mut state, End::Torn, after);
                     } else if e.kind() == io::ErrorKind::WouldBlock {
                         state.blocked = true;
                         self.arm(&mut state);

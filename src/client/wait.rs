@@ -4,11 +4,12 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cancel::{Cancel, Sleeper, Watch};
 use crate::sys::futex::SleepWord;
 use crate::sys::poll::{self, Direction};
+use crate::sys::sync::Instant;
 
 /// A point in time, or never.
 #[derive(Clone, Copy, Debug)]

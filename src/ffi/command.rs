@@ -26,14 +26,17 @@ use crate::client::Wait;
 /// be freed with qmp_string_free. error: gets the error; may be NULL.
 ///
 /// Text of the human monitor ("human-monitor-command") is a success for QMP also when it says that
-/// something failed. When the VM ends before its reply to "quit" is out, that is a success: "{}".
+/// something failed. A reply with both or neither of "return" and "error" is a protocol error; of
+/// a member that comes twice the last one counts; an error without an id fails the command that is
+/// under way, if it is the only one. When the VM ends before its reply to "quit" is out, that is a success: "{}".
 ///
 /// Returns QMP_OK; QMP_ERR_COMMAND: the VM answered with an error, see error_class and description;
 /// QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_DISCONNECTED: the connection ended; QMP_ERR_CLOSED;
 /// QMP_ERR_TOO_LARGE: the reply is over the limit, the connection stays usable; QMP_ERR_PROTOCOL:
 /// the reply is not JSON, or the peer lost its way; with each of these outcome_unknown tells
 /// whether the command may have been executed; QMP_ERR_INVALID_ARGUMENT: nothing was sent;
-/// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+/// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE: memory is short, and where it was too
+/// short to receive the reply at all the connection has ended. Any thread. Since 0.1.
 ///
 /// # Safety
 /// The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,

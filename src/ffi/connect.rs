@@ -16,20 +16,26 @@ use crate::client::{self, Connection, Options, Wait};
 use crate::error::{Error, Result, Status};
 use crate::sys::text::Text;
 
-/// A handle to the connection to one VM. Any number of threads may use it at once. Since 0.1.
+/// A handle to the connection to one VM, or to its guest agent. Any number of threads may use it at
+/// once. Since 0.1.
 pub struct qmp_client {
     _private: [u8; 0],
 }
 handle!(qmp_client, Client, Connection);
 
 /// Connects to a VM's monitor: opens the socket, reads the greeting and negotiates capabilities.
-/// When it returns QMP_OK the VM answers.
+/// When it returns QMP_OK the VM answers. For a guest agent see qmp_options_set_dialect.
+///
+/// A client stays with the VM that it connected to: when that ends the client is at its end too,
+/// and whoever listens on the same path afterwards is met by another qmp_connect only. The logger
+/// is told the process behind each connection.
 ///
 /// address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
 /// in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
-/// brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings, copied; NULL for the defaults. timeout_ms: one limit over
-/// everything, or QMP_FOREVER. cancel: ends the call; may be NULL. client: gets a handle, to be
-/// closed with qmp_close. error: gets the error; may be NULL.
+/// brackets; "fd:N", a connected stream socket of the caller's, see below. options: settings,
+/// copied; NULL for the defaults. timeout_ms: one limit over everything, or QMP_FOREVER. cancel:
+/// ends the call; may be NULL. client: gets a handle, to be closed with qmp_close. error: gets the
+/// error; may be NULL.
 ///
 /// With "fd:N" the library takes the descriptor over and closes it, also when the call fails: do
 /// not use or close it again. Only after QMP_ERR_INVALID_ARGUMENT, QMP_ERR_INVALID_HANDLE and
@@ -38,9 +44,11 @@ handle!(qmp_client, Client, Connection);
 /// Returns QMP_OK; QMP_ERR_NOT_FOUND: no such socket or host; QMP_ERR_REFUSED: nobody listens, or
 /// the path is no socket; QMP_ERR_PERMISSION; QMP_ERR_BUSY: connected, but not one byte came, or
 /// the queue of clients was full: a monitor serves one client at a time; QMP_ERR_TIMEOUT: no
-/// greeting or no answer in time; QMP_ERR_DISCONNECTED: the VM ended during the handshake;
-/// QMP_ERR_PROTOCOL: something else than QMP is there, the message names it if it can;
-/// QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the negotiation was refused; QMP_ERR_CANCELLED;
+/// greeting or no answer in time, or not one byte came and the peer is seen to be stopped;
+/// QMP_ERR_DISCONNECTED: the VM ended during the handshake; QMP_ERR_PROTOCOL: something else than
+/// QMP is there, the message names it if it can; QMP_ERR_TOO_LARGE; QMP_ERR_COMMAND: the
+/// negotiation was refused; QMP_ERR_UNSUPPORTED: a guest agent that does not give ids back, because
+/// it is too old; QMP_ERR_CANCELLED;
 /// QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED; QMP_ERR_IO.
 /// Any thread. Since 0.1.
 ///
@@ -106,8 +114,9 @@ pub extern "C" fn qmp_close(client: *mut qmp_client) -> qmp_status {
 /// client: whose. greeting_json: gets a string, to be freed with qmp_string_free. error: gets the
 /// error; may be NULL. It does not ask the VM, and works after the connection ended too.
 ///
-/// Returns QMP_OK; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
-/// QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread. Since 0.1.
+/// Returns QMP_OK; QMP_ERR_UNSUPPORTED: a guest agent does not greet; QMP_ERR_CLOSED;
+/// QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. Any thread.
+/// Since 0.1.
 ///
 /// # Safety
 /// The pointers that are not handles may be written, or are NULL.

@@ -27,7 +27,8 @@ pub struct qmp_error {
     /// The command's name, or NULL if no command is concerned.
     pub command: *const c_char,
     /// With QMP_ERR_COMMAND: the error class as the VM sent it ("CommandNotFound", "GenericError",
-    /// …), empty if it sent none. Else NULL.
+    /// …), empty if it sent none. Else NULL. Here and in the description a NUL stands as \u0000,
+    /// and text with half a surrogate pair as it was sent, in quotes.
     pub error_class: *const c_char,
     /// With QMP_ERR_COMMAND: the VM's description. Else NULL.
     pub description: *const c_char,

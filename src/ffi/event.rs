@@ -94,7 +94,8 @@ pub unsafe extern "C" fn qmp_event_free(event: *mut qmp_event) {
 /// reply of the command that caused them. The queue is bounded (qmp_options_set_event_capacity);
 /// when it is full the oldest event is lost, and SHUTDOWN, STOP, RESUME, RESET, GUEST_PANICKED,
 /// DEVICE_DELETED and the completion of jobs last. What was received before the connection ended
-/// can still be polled. Each event is given to one caller.
+/// can still be polled. Each event is given to one caller. One whose name is no string, or none that
+/// C could hold, is dropped.
 ///
 /// client: where from. timeout_ms: how long to wait for one; with 0 what has arrived is looked at.
 /// cancel: ends the wait; may be NULL. event: gets the event, to be freed with qmp_event_free.

@@ -91,11 +91,16 @@ impl<T> Out<T> {
 /// # Safety
 /// `text` is NULL or a NUL-terminated string that nobody changes while the result is used.
 pub unsafe fn bytes<'a>(text: *const c_char, name: &str) -> Result<&'a [u8]> {
-    if text.is_null() {
-        return Err(Error::invalid(format!("{name} is NULL")));
-    }
     // SAFETY: the caller's promise.
-    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
+    let bytes = unsafe { optional_bytes(text) };
+    bytes.ok_or_else(|| Error::invalid(format!("{name} is NULL")))
+}
+
+/// # Safety
+/// As for [`bytes`].
+pub unsafe fn optional_bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise, and it is not NULL.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// # Safety

@@ -13,6 +13,8 @@ use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use crate::client::{Cancel, Connection};
 use crate::error::{Error, Result, Status};
+#[cfg(feature = "mock")]
+use crate::mock::Mock;
 use crate::sys::fork::{self, PerProcess};
 
 use super::options::SharedOptions;
@@ -24,6 +26,8 @@ pub enum Object {
     Client(Arc<Connection>),
     Options(Arc<SharedOptions>),
     Cancel(Arc<Cancel>),
+    #[cfg(feature = "mock")]
+    Mock(Arc<Mock>),
 }
 
 /// A handle type of the ABI and the object behind it.

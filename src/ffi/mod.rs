@@ -21,11 +21,26 @@ pub mod event;
 
 pub mod vm;
 
+#[cfg(feature = "mock")]
+pub mod mock;
+
+#[cfg(feature = "mock")]
+pub mod mock_script;
+
+#[cfg(feature = "mock")]
+pub mod mock_check;
+
 pub use cancel::*;
 pub use command::*;
 pub use connect::*;
 pub use error::{qmp_error, qmp_error_free, qmp_string_free};
 pub use event::*;
+#[cfg(feature = "mock")]
+pub use mock::*;
+#[cfg(feature = "mock")]
+pub use mock_check::*;
+#[cfg(feature = "mock")]
+pub use mock_script::*;
 pub use options::*;
 pub use status::*;
 pub use vm::*;

@@ -2,7 +2,8 @@
 //! Settings of a connection, and its logger.
 #![allow(non_camel_case_types)]
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{OsStr, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::c_string;
@@ -12,6 +13,7 @@ use super::status::qmp_status;
 use crate::client::Options;
 use crate::client::log::{Level, Logger, Sink};
 use crate::error::{Error, Result};
+use crate::session::dialect;
 
 /// A handle to settings. Any thread. Since 0.1.
 pub struct qmp_options {
@@ -93,7 +95,8 @@ pub extern "C" fn qmp_options_free(options: *mut qmp_options) {
 ///
 /// A larger reply fails its call with QMP_ERR_TOO_LARGE as soon as the limit is passed, if it is
 /// the only call under way, or else when the reply's id was seen; the rest of the message is
-/// skipped and the connection stays usable. The greeting may have 1 MiB at most, whatever this
+/// skipped and the connection stays usable, unless that does not end: more than 16 times the limit,
+/// and more than 1 GiB, end the connection. The greeting may have 1 MiB at most, whatever this
 /// limit is.
 ///
 /// bytes: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
@@ -110,7 +113,8 @@ pub extern "C" fn qmp_options_set_max_message_bytes(
 }
 
 /// Sets how many events wait at most until they are polled. Default 4096. Together they also need
-/// no more memory than the largest message may, or 4 MiB if that is more.
+/// no more memory than the largest message may, or 4 MiB if that is more; half of it is for those
+/// that are lost last, see qmp_poll_event.
 ///
 /// events: at least 1. Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
 /// QMP_ERR_FORKED. Any thread. Since 0.1.
@@ -137,6 +141,47 @@ pub extern "C" fn qmp_options_set_wait_for_socket(
 ) -> qmp_status {
     set(options, |options| {
         options.wait_for_socket = wait;
+        Ok(())
+    })
+}
+
+/// A dialect: QMP, as a VM's monitor speaks it.
+pub const QMP_DIALECT_QMP: i32 = 0;
+/// A dialect: the QEMU guest agent's (qemu-ga).
+pub const QMP_DIALECT_GUEST_AGENT: i32 = 1;
+
+/// Sets what is spoken at the address: QMP_DIALECT_QMP (the default) or QMP_DIALECT_GUEST_AGENT.
+///
+/// The guest agent's socket is that of a serial port of the VM, behind which qemu-ga runs inside
+/// the guest. An agent does not greet: qmp_connect sends it the byte 0xFF and the command
+/// "guest-sync-delimited" with a random number, and ignores whatever comes before the answer with
+/// that number, such as replies to an earlier client and errors about what it left behind. Without
+/// an answer it does so again after 1, 2, 4, … seconds, each time with another number; only the
+/// last one's answer counts. QEMU takes the connection whether or not an agent runs, so an absent
+/// one is told by QMP_ERR_TIMEOUT: give the guest the time that it needs to start. No command is
+/// sent before the agent has answered.
+///
+/// Then qmp_execute_json works as with QMP, with the agent's commands ("guest-ping", …). One that
+/// timed out may still be run by the agent, outcome_unknown is true; the client stays usable, the
+/// late reply is recognised and dropped. The agent never answers "guest-shutdown",
+/// "guest-suspend-disk", "guest-suspend-ram" and "guest-suspend-hybrid" when they succeed: their
+/// calls succeed with "{}" when the connection ends, and give QMP_ERR_TIMEOUT with outcome_unknown
+/// if it stays; look at the VM's monitor. When the agent is stopped inside the guest the connection
+/// does not end, and calls time out.
+///
+/// There are no events, so qmp_poll_event gives the end only. qmp_greeting_json, qmp_query_status,
+/// qmp_is_running and qmp_shutdown are a monitor's and return QMP_ERR_UNSUPPORTED.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: NULL, or an unknown dialect; QMP_ERR_INVALID_HANDLE;
+/// QMP_ERR_FORKED. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_set_dialect(options: *mut qmp_options, dialect: i32) -> qmp_status {
+    set(options, |options| {
+        options.dialect = match dialect {
+            QMP_DIALECT_QMP => &dialect::QMP,
+            QMP_DIALECT_GUEST_AGENT => &dialect::GUEST_AGENT,
+            _ => return Err(Error::invalid(format!("dialect is {dialect}: want 0 or 1"))),
+        };
         Ok(())
     })
 }
@@ -184,6 +229,55 @@ pub unsafe extern "C" fn qmp_options_set_log(
     // A destroy function is called here, without a lock: the former logger's, or the refused one's.
     drop((former, sink));
     status
+}
+
+/// Sets a file to which the session of a client made with these settings is recorded: to see what
+/// was said, or to replay it without the VM. Default NULL: none.
+///
+/// path: bytes; NULL for none. The file is made by qmp_connect once the socket is open, for its owner
+/// alone (mode 0600); one that is there is emptied and keeps its mode. Each client needs a file of
+/// its own. A file that cannot be opened fails qmp_connect: QMP_ERR_NOT_FOUND, QMP_ERR_PERMISSION,
+/// QMP_ERR_RESOURCE or QMP_ERR_IO, and the message names the path. One that cannot be written later
+/// (the disk is full) ends the recording with a line of the log at QMP_LOG_WARN, and no call fails.
+///
+/// The transcript is JSON Lines, one object a line, in the order of the wire, so a command stands
+/// before its reply; a line is written before the call returns that it concerns:
+///
+///   {"transcript": 1, "library": "0.1.0"}   the first line: the version of this format
+///   {"ms": 12, "received": {…}}             a message of the VM, the greeting included
+///   {"ms": 13, "sent": {…}}                 a command, once it has left whole
+///   {"ms": 14, "garbage": "…"}              what came and is no JSON: its beginning, escaped
+///   {"ms": 14, "skipped": "…"}              a message that was not kept, too large perhaps: why
+///   {"ms": 14, "ended": "…"}                the last line: why the connection ended
+///
+/// ms: milliseconds since connecting. Messages are whole, without blanks between tokens. Passwords,
+/// secrets and keys are replaced by "<redacted>", as in the log; everything else that was said stands
+/// there.
+///
+/// The environment variable QMP_RECORD, if it is not empty, names a directory: clients without a
+/// path of their own record to the file qmp-PID-N.jsonl there, N counting the clients of the process
+/// from 1. It is read by qmp_connect, and ignored where the process has more rights than its user
+/// (setuid).
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: options is NULL or path is empty;
+/// QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+///
+/// # Safety
+/// path is a NUL-terminated string or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_options_set_record(
+    options: *mut qmp_options,
+    path: *const c_char,
+) -> qmp_status {
+    set(options, |options| {
+        // SAFETY: the caller's promise.
+        let path = unsafe { gate::optional_bytes(path) };
+        if path.is_some_and(<[u8]>::is_empty) {
+            return Err(Error::invalid("path is empty"));
+        }
+        options.record = path.map(|path| OsStr::from_bytes(path).into());
+        Ok(())
+    })
 }
 
 fn set(options: *mut qmp_options, change: impl FnOnce(&mut Options) -> Result<()>) -> qmp_status {

@@ -13,7 +13,7 @@ use super::status::qmp_status;
 use crate::client::{RunState, ShutdownPlan, Wait};
 use crate::error::Result;
 
-/// How a shutdown went: the guest went down by itself.
+/// How a shutdown went: the guest went down by itself, be it by a reset or a panic under -no-reboot.
 pub const QMP_SHUTDOWN_GUEST: i32 = 1;
 /// How a shutdown went: the VM was ended from the host's side, by this call or by somebody else.
 pub const QMP_SHUTDOWN_FORCED: i32 = 2;
@@ -26,8 +26,9 @@ pub const QMP_SHUTDOWN_ALREADY_DOWN: i32 = 3;
 /// CPUs run. status: gets the state's name as the VM sent it ("running", "paused", "shutdown", …;
 /// newer QEMU adds some), to be freed with qmp_string_free. error: gets the error; may be NULL.
 ///
-/// Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members.
-/// Any thread. Since 0.1.
+/// Returns what qmp_execute_json returns; QMP_ERR_PROTOCOL also if the reply has no such members, or
+/// if the state is no text that a C string can hold: one with \u0000 or half a surrogate pair;
+/// QMP_ERR_UNSUPPORTED: this is a guest agent's client. Any thread. Since 0.1.
 ///
 /// # Safety
 /// The pointers that are not handles may be written, or are NULL.
@@ -111,10 +112,11 @@ fn query(client: *mut qmp_client, timeout_ms: i64, cancel: *mut qmp_cancel) -> R
 /// which state; with force QMP_ERR_TIMEOUT: QEMU did not end within 5 s, outcome_unknown is true;
 /// with force QMP_ERR_COMMAND: QEMU refused to quit; QMP_ERR_DISCONNECTED: the connection ended
 /// after a press without SHUTDOWN (QEMU was killed, perhaps), so how is unknown;
-/// QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE;
-/// QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM is gone already it is a success,
-/// QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM; calls then give
-/// QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread. Since 0.1.
+/// QMP_ERR_CANCELLED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: this is a guest agent's client;
+/// QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED; QMP_ERR_RESOURCE. When the VM
+/// is gone already it is a success, QMP_SHUTDOWN_ALREADY_DOWN. The connection ends with the VM;
+/// calls then give QMP_ERR_DISCONNECTED, and the client is still to be closed. Any thread.
+/// Since 0.1.
 ///
 /// # Safety
 /// The pointers that are not handles may be written, or are NULL.

@@ -2,9 +2,13 @@
 //! Events and the bounded queue they wait in.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::Range;
 
 use crate::wire::message::EventView;
+
+#[cfg(test)]
+mod tests;
 
 /// An event of the VM. Its texts stand in one piece of memory, each followed by a NUL, so that
 /// they can be shown to C where they are.
@@ -23,32 +27,6 @@ pub struct Event {
 }
 
 impl Event {
-    /// None: out of memory.
-    pub fn copy(view: &EventView<'_>) -> Option<Event> {
-        let parts = [Some(view.json), Some(&*view.name), view.data];
-        let size = parts.iter().flatten().map(|part| part.len() + 1).sum();
-        let mut texts = String::new();
-        texts.try_reserve_exact(size).ok()?;
-        let mut append = |part: &str| {
-            let start = texts.len();
-            texts.push_str(part);
-            texts.push('\0');
-            start..start + part.len()
-        };
-        let json = append(view.json);
-        let name = append(&view.name);
-        let data = view.data.map(&mut append);
-        Some(Event {
-            texts: texts.into_boxed_str(),
-            json,
-            name,
-            data,
-            timestamp: view.timestamp.unwrap_or((-1, -1)),
-            sequence: 0,
-            lost: 0,
-        })
-    }
-
     pub fn json(&self) -> &str {
         &self.texts[self.json.clone()]
     }
@@ -71,211 +49,213 @@ impl Event {
             with_nul(&self.json),
         )
     }
+}
 
-    fn cost(&self) -> usize {
-        self.texts.len() + size_of::<Event>()
-    }
-
-    /// Whether a manager that misses this one loses track of the VM.
-    fn is_important(&self) -> bool {
-        match self.name() {
-            "SHUTDOWN"
-            | "STOP"
-            | "RESUME"
-            | "RESET"
-            | "GUEST_PANICKED"
-            | "DEVICE_DELETED"
-            | "BLOCK_JOB_COMPLETED"
-            | "BLOCK_JOB_CANCELLED" => true,
-            "JOB_STATUS_CHANGE" => self
-                .data()
-                .is_some_and(|data| data.contains("\"concluded\"") || data.contains("\"null\"")),
-            _ => false,
-        }
+/// Whether a manager that misses this event loses track of the VM.
+fn is_important(view: &EventView<'_>) -> bool {
+    match &*view.name {
+        "SHUTDOWN"
+        | "STOP"
+        | "RESUME"
+        | "RESET"
+        | "GUEST_PANICKED"
+        | "DEVICE_DELETED"
+        | "BLOCK_JOB_COMPLETED"
+        | "BLOCK_JOB_CANCELLED" => true,
+        "JOB_STATUS_CHANGE" => view
+            .data
+            .is_some_and(|data| data.contains("\"concluded\"") || data.contains("\"null\"")),
+        _ => false,
     }
 }
 
-/// Events in wire order. When it is full the oldest unimportant event makes room, and an important
-/// one only if there is no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
+/// Events in wire order. When there are too many the oldest unimportant one makes room, and an
+/// important one only if there is no other.
 #[derive(Debug)]
 pub struct EventQueue {
-    ordinary: VecDeque<Event>,
-    important: VecDeque<Event>,
-    bytes: usize,
+    ordinary: Ring,
+    important: Ring,
     capacity: usize,
-    capacity_bytes: usize,
     last_received: u64,
     last_taken: u64,
 }
 
 impl EventQueue {
-    /// At most `capacity` events that together need at most `capacity_bytes`.
-    pub fn new(capacity: usize, capacity_bytes: usize) -> EventQueue {
+    /// At most `capacity` events that together need at most `bytes`. Half of these are for the
+    /// important ones: neither a flood of the others nor their size pushes them out.
+    pub fn new(capacity: usize, bytes: usize) -> EventQueue {
         EventQueue {
-            ordinary: VecDeque::new(),
-            important: VecDeque::new(),
-            bytes: 0,
+            ordinary: Ring::new(bytes - bytes / 2),
+            important: Ring::new(bytes / 2),
             capacity,
-            capacity_bytes,
             last_received: 0,
             last_taken: 0,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.ordinary.len() + self.important.len()
+        self.ordinary.entries.len() + self.important.entries.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// An event came that could not be kept, for want of memory.
-    pub fn count_lost(&mut self) {
+    /// One that is too large, or for which memory is short, is lost.
+    pub fn push(&mut self, view: &EventView<'_>) {
         self.last_received += 1;
-    }
-
-    pub fn push(&mut self, mut event: Event) {
-        self.last_received += 1;
-        event.sequence = self.last_received;
-        if event.cost() > self.capacity_bytes {
-            // Making room for it would cost all the others.
-            return;
-        }
-        self.bytes += event.cost();
-        if event.is_important() {
-            self.important.push_back(event);
+        let ring = if is_important(view) {
+            &mut self.important
         } else {
-            self.ordinary.push_back(event);
-        }
-        while self.len() > self.capacity || self.bytes > self.capacity_bytes {
-            let Some(lost) = self
-                .ordinary
-                .pop_front()
-                .or_else(|| self.important.pop_front())
-            else {
-                break;
-            };
-            self.bytes -= lost.cost();
-        }
+            &mut self.ordinary
+        };
+        ring.push(view, self.last_received);
+        while self.len() > self.capacity && (self.ordinary.pop() || self.important.pop()) {}
     }
 
-    /// The oldest event.
-    pub fn take(&mut self) -> Option<Event> {
-        let from = match (self.ordinary.front(), self.important.front()) {
-            (Some(a), Some(b)) if b.sequence < a.sequence => &mut self.important,
+    /// The oldest event. It stays where it is when there is no memory to hand it out.
+    pub fn take(&mut self) -> Result<Option<Event>, NoMemory> {
+        let sequence = |ring: &Ring| ring.entries.front().map(|entry| entry.sequence);
+        let ring = match (sequence(&self.ordinary), sequence(&self.important)) {
+            (Some(a), Some(b)) if b < a => &mut self.important,
             (None, _) => &mut self.important,
             _ => &mut self.ordinary,
         };
-        let mut event = from.pop_front()?;
-        if from.is_empty() {
-            // A burst's memory is not kept for a quiet time.
-            from.shrink_to(64);
-        }
-        self.bytes -= event.cost();
+        let Some(mut event) = ring.front()? else {
+            return Ok(None);
+        };
+        ring.pop();
+        ring.give_back();
         event.lost = event.sequence - self.last_taken - 1;
         self.last_taken = event.sequence;
-        Some(event)
-    }
-
-    pub fn clear(&mut self) {
-        self.ordinary.clear();
-        self.important.clear();
-        self.bytes = 0;
+        Ok(Some(event))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::borrow::Cow;
+/// What a burst needed is not kept for a quiet time.
+const KEPT: usize = 4096;
 
-    use super::*;
+/// Events one behind the other in memory of the queue's own. Were each to have its own from
+/// `malloc`, which keeps the memory of threads apart, every thread that reads for a while could
+/// cost as much as the whole queue.
+#[derive(Debug)]
+struct Ring {
+    entries: VecDeque<Entry>,
+    /// JSON and name of each, ended by NULs.
+    texts: VecDeque<u8>,
+    most: usize,
+}
 
-    fn event(name: &'static str, data: Option<&'static str>) -> Event {
-        Event::copy(&EventView {
-            name: Cow::Borrowed(name),
-            json: "{\"event\": \"X\"}",
-            data,
-            timestamp: Some((5, 6)),
-        })
-        .unwrap()
-    }
+#[derive(Debug)]
+struct Entry {
+    /// How long its texts are, and where its JSON ends in them, and where its data stands.
+    length: usize,
+    json: usize,
+    data: Option<Range<usize>>,
+    timestamp: (i64, i64),
+    sequence: u64,
+}
 
-    #[test]
-    fn texts_are_kept_apart() {
-        let event = event("STOP", Some("{\"a\": 1}"));
-        assert_eq!(event.name(), "STOP");
-        assert_eq!(event.json(), "{\"event\": \"X\"}");
-        assert_eq!(event.data(), Some("{\"a\": 1}"));
-        assert_eq!(
-            event.c_texts(),
-            ("STOP\0", Some("{\"a\": 1}\0"), "{\"event\": \"X\"}\0")
-        );
-        assert_eq!(event.timestamp, (5, 6));
-    }
-
-    #[test]
-    fn the_oldest_unimportant_event_is_lost_first_and_counted() {
-        let mut queue = EventQueue::new(3, usize::MAX);
-        for name in ["SHUTDOWN", "A", "B", "C", "D"] {
-            queue.push(event(name, None));
+impl Ring {
+    fn new(most: usize) -> Ring {
+        Ring {
+            entries: VecDeque::new(),
+            texts: VecDeque::new(),
+            most,
         }
-        let taken: Vec<_> = std::iter::from_fn(|| queue.take())
-            .map(|e| (e.name().to_owned(), e.sequence, e.lost))
-            .collect();
-        assert_eq!(
-            taken,
-            [
-                ("SHUTDOWN".to_owned(), 1, 0),
-                ("C".to_owned(), 4, 2),
-                ("D".to_owned(), 5, 0)
-            ]
-        );
     }
 
-    #[test]
-    fn important_events_are_lost_when_there_is_nothing_else() {
-        let mut queue = EventQueue::new(2, usize::MAX);
-        for _ in 0..3 {
-            queue.push(event("STOP", None));
+    fn push(&mut self, view: &EventView<'_>, sequence: u64) {
+        let json = view.json.len();
+        let length = json + 1 + view.name.len() + 1;
+        let cost = |entries: usize, texts: usize| entries * mem::size_of::<Entry>() + texts;
+        if cost(1, length) > self.most {
+            // Making room for it would cost all the others.
+            return;
         }
-        queue.push(event("ORDINARY", None));
-        let taken: Vec<_> = std::iter::from_fn(|| queue.take())
-            .map(|e| (e.sequence, e.lost))
-            .collect();
-        assert_eq!(taken, [(2, 1), (3, 0)]);
-        queue.push(event("ORDINARY", None));
-        let last = queue.take().unwrap();
-        assert_eq!((last.sequence, last.lost), (5, 1));
-    }
-
-    #[test]
-    fn bytes_are_bounded_too() {
-        let cost = event("A", None).cost();
-        let mut queue = EventQueue::new(100, 2 * cost);
-        for _ in 0..5 {
-            queue.push(event("A", None));
+        while cost(self.entries.len() + 1, self.texts.len() + length) > self.most {
+            self.pop();
         }
-        assert_eq!(queue.len(), 2);
-        assert!(queue.take().is_some() && queue.take().is_some() && queue.take().is_none());
-        assert_eq!(queue.bytes, 0);
+        if self.reserve(length).is_none() {
+            return;
+        }
+        for text in [view.json, &view.name] {
+            self.texts.extend(text.as_bytes());
+            self.texts.push_back(0);
+        }
+        self.entries.push_back(Entry {
+            length,
+            json,
+            data: view.data.and_then(|data| place(view.json, data)),
+            timestamp: view.timestamp.unwrap_or((-1, -1)),
+            sequence,
+        });
     }
 
-    #[test]
-    fn an_event_that_is_too_large_by_itself_costs_no_other() {
-        let cost = event("SHUTDOWN", None).cost();
-        let mut queue = EventQueue::new(100, cost);
-        queue.push(event("STOP", None));
-        queue.push(event("SHUTDOWN", Some("{\"guest\": true}")));
-        assert_eq!(queue.take().unwrap().name(), "STOP");
-        queue.push(event("STOP", None));
-        assert_eq!(queue.take().unwrap().lost, 1);
+    /// Room for one more event. It doubles, but not beyond what may ever be needed.
+    fn reserve(&mut self, length: usize) -> Option<()> {
+        let held = self.texts.len();
+        if self.texts.capacity() - held < length {
+            let wanted = (2 * self.texts.capacity()).clamp(held + length, self.most);
+            self.texts.try_reserve_exact(wanted - held).ok()?;
+        }
+        self.entries.try_reserve(1).ok()
     }
 
-    #[test]
-    fn a_concluded_job_is_important_and_a_running_one_is_not() {
-        let job = |status| event("JOB_STATUS_CHANGE", Some(status));
-        assert!(job("{\"status\": \"concluded\"}").is_important());
-        assert!(!job("{\"status\": \"running\"}").is_important());
+    /// Drops the oldest event. False: there is none.
+    fn pop(&mut self) -> bool {
+        let Some(entry) = self.entries.pop_front() else {
+            return false;
+        };
+        self.texts.drain(..entry.length);
+        true
     }
+
+    /// A copy of the oldest event.
+    fn front(&self) -> Result<Option<Event>, NoMemory> {
+        let Some(entry) = self.entries.front() else {
+            return Ok(None);
+        };
+        let data = entry.data.clone().unwrap_or_default();
+        let mut texts = Vec::new();
+        texts
+            .try_reserve_exact(entry.length + data.len() + 1)
+            .map_err(|_| NoMemory)?;
+        let (first, second) = self.texts.as_slices();
+        let first = &first[..entry.length.min(first.len())];
+        texts.extend_from_slice(first);
+        texts.extend_from_slice(&second[..entry.length - first.len()]);
+        texts.extend_from_within(data.clone());
+        texts.push(0);
+        Ok(Some(Event {
+            // It was text when it came.
+            texts: String::from_utf8(texts).unwrap_or_default().into(),
+            json: 0..entry.json,
+            name: entry.json + 1..entry.length - 1,
+            data: entry
+                .data
+                .as_ref()
+                .map(|data| entry.length..entry.length + data.len()),
+            timestamp: entry.timestamp,
+            sequence: entry.sequence,
+            lost: 0,
+        }))
+    }
+
+    fn give_back(&mut self) {
+        if self.entries.is_empty() && self.texts.capacity() > KEPT {
+            self.entries = VecDeque::new();
+            self.texts = VecDeque::new();
+        }
+    }
+}
+
+/// Where a part of a text stands in it. None: it is no part of it.
+fn place(text: &str, part: &str) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let range = start..start.checked_add(part.len())?;
+    (text.get(range.clone()) == Some(part)).then_some(range)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The greeting, and how what comes instead of one is named.
+//! How far a connection is, its opening messages, and how what comes instead of a greeting is named.
 
+use super::dialect::{Dialect, Opening};
 use crate::wire::members;
 use crate::wire::message::Version;
 
@@ -8,10 +9,49 @@ use crate::wire::message::Version;
 /// to less than the limit for messages.
 pub const MAX_GREETING_BYTES: usize = 1024 * 1024;
 
-/// The id of the negotiation command. It alone is random: a command that an earlier client left
+/// The answer to a sync has less than a hundred bytes; more is not kept until it has come.
+pub const MAX_SYNC_BYTES: usize = 64 * 1024;
+
+/// What a guest agent takes for a fresh start, and sends before its answer to a sync. It is no part
+/// of any JSON.
+pub const MARK: u8 = 0xff;
+
+/// How far the handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing but events may come before the greeting.
+    Greeting,
+    /// Whatever comes is meant for others, up to the answer to the sync of this number. None: it is
+    /// not sent yet.
+    Syncing(Option<u64>),
+    /// What comes is meant for us.
+    Open,
+}
+
+impl Stage {
+    pub fn first(dialect: &Dialect) -> Stage {
+        match dialect.opening {
+            Opening::Greeting { .. } => Stage::Greeting,
+            Opening::Sync { .. } => Stage::Syncing(None),
+        }
+    }
+}
+
+/// The bytes of a sync: the mark, which ends what an earlier client left in the agent's parser, and
+/// a command that gives its number back.
+pub fn sync_bytes(command: &str, number: u64) -> Vec<u8> {
+    let mut bytes = vec![MARK];
+    bytes.extend_from_slice(
+        format!("{{\"execute\":\"{command}\",\"arguments\":{{\"id\":{number}}},\"id\":{number}}}")
+            .as_bytes(),
+    );
+    bytes
+}
+
+/// The id of the handshake's command. It alone is random: a command that an earlier client left
 /// running answers whoever is connected when it ends, and its id must not look like ours. It is
 /// above every id that counting reaches and below 2^53, which every JSON reader keeps exact.
-pub fn negotiation_id(random: u64) -> u64 {
+pub fn handshake_id(random: u64) -> u64 {
     (1 << 52) | (random >> 12)
 }
 
@@ -60,12 +100,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_negotiation_id_is_out_of_the_way_and_exact() {
+    fn the_handshake_id_is_out_of_the_way_and_exact() {
         for random in [0, 1, u64::MAX] {
-            let id = negotiation_id(random);
+            let id = handshake_id(random);
             assert!((1 << 52..1 << 53).contains(&id), "{id}");
         }
-        assert_ne!(negotiation_id(1 << 12), negotiation_id(2 << 12));
+        assert_ne!(handshake_id(1 << 12), handshake_id(2 << 12));
     }
 
     #[test]

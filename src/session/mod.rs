@@ -10,13 +10,15 @@ pub mod pending;
 pub mod power;
 
 use dialect::Dialect;
-use events::{Event, EventQueue};
-use handshake::Greeting;
-use pending::Pending;
+use events::EventQueue;
+use handshake::{Greeting, Stage};
+use pending::{Pending, Unmatched};
 use power::{Power, Shutdown};
 
+use crate::wire::message::{EventView, Id};
+
 pub struct Session<W> {
-    pub dialect: &'static Dialect,
+    pub stage: Stage,
     /// None until the VM has greeted.
     pub greeting: Option<Greeting>,
     pub pending: Pending<W>,
@@ -45,9 +47,9 @@ pub struct Ignored {
 }
 
 impl<W> Session<W> {
-    pub fn new(dialect: &'static Dialect, events: EventQueue) -> Session<W> {
+    pub fn new(dialect: &Dialect, events: EventQueue) -> Session<W> {
         Session {
-            dialect,
+            stage: Stage::first(dialect),
             greeting: None,
             pending: Pending::new(),
             events,
@@ -57,10 +59,56 @@ impl<W> Session<W> {
     }
 
     /// `shutdown`: what the event says if it is a SHUTDOWN.
-    pub fn receive_event(&mut self, event: Event, shutdown: Option<Shutdown>) {
+    pub fn receive_event(&mut self, event: &EventView<'_>, shutdown: Option<Shutdown>) {
         if let Some(shutdown) = shutdown {
             self.power.observe(shutdown);
         }
         self.events.push(event);
     }
+
+    pub fn receive_greeting(&mut self, greeting: Greeting) {
+        self.greeting = Some(greeting);
+        self.stage = Stage::Open;
+    }
+
+    /// Starts a sync, over again if there was one. Only the answer to the last one counts: the
+    /// agent works in order, so everything that the others bring about has come by then, its
+    /// complaints about their marks included, which have no id.
+    pub fn sync(&mut self, command: &str, number: u64, waiter: W) {
+        if self.pending.has_output() {
+            // The one before is still on its way out.
+            return;
+        }
+        drop(self.pending.end());
+        self.stage = Stage::Syncing(Some(number));
+        let bytes = handshake::sync_bytes(command, number);
+        self.pending.submit(number, bytes, waiter, false);
+    }
+
+    /// Who is meant by a `return`.
+    pub fn receive_return(&mut self, id: Id, value: &str) -> Result<W, Unmatched> {
+        if matches!(self.stage, Stage::Syncing(_)) && !self.is_sync_answer(value) {
+            return Err(Unmatched::of(id));
+        }
+        let waiter = self.pending.reply(id)?;
+        self.stage = Stage::Open;
+        Ok(waiter)
+    }
+
+    /// Who is meant by an error.
+    pub fn receive_error(&mut self, id: Id) -> Result<W, Unmatched> {
+        match (self.stage, id) {
+            // About the mark, or what stood before it.
+            (Stage::Syncing(_), Id::Absent) => Err(Unmatched::Anonymous),
+            _ => self.pending.error_reply(id),
+        }
+    }
+
+    /// The value is what the sync under way asked for.
+    pub fn is_sync_answer(&self, value: &str) -> bool {
+        matches!(self.stage, Stage::Syncing(Some(number)) if value.parse() == Ok(number))
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use super::handshake::MARK;
 use crate::wire::message::Id;
 
 /// Pending whose calls gave up are remembered, so that their late replies are known as such, but
@@ -36,6 +37,12 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The whole command, without a mark before it.
+    pub fn text(&self) -> &str {
+        let command = self.bytes.strip_prefix(&[MARK]).unwrap_or(&self.bytes);
+        std::str::from_utf8(command).unwrap_or_default()
+    }
+
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
@@ -56,6 +63,16 @@ pub enum Unmatched {
     Late,
     /// It has no id, and belongs to no command for certain.
     Anonymous,
+}
+
+impl Unmatched {
+    /// A reply with this id, which nobody waits for.
+    pub fn of(id: Id) -> Unmatched {
+        match id {
+            Id::Absent => Unmatched::Anonymous,
+            _ => Unmatched::Foreign,
+        }
+    }
 }
 
 /// What giving up on a command came to.
@@ -171,10 +188,7 @@ impl<W> Pending<W> {
     /// Who waits for the reply that carries this id.
     pub fn reply(&mut self, id: Id) -> Result<W, Unmatched> {
         let Id::Ours(id) = id else {
-            return Err(match id {
-                Id::Absent => Unmatched::Anonymous,
-                _ => Unmatched::Foreign,
-            });
+            return Err(Unmatched::of(id));
         };
         match self.position(id) {
             // A reply to what was not sent is a guess.

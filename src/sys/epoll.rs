@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use super::check;
 
-pub struct Epoll(OwnedFd);
+pub struct Epoll(pub(super) OwnedFd);
 
-/// What to wait for. The end of the connection is always reported too.
+/// What to wait for. The end of both directions is always reported too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest {
     pub read: bool,
     pub write: bool,
+    /// The end of what the peer sends, with all before it unread.
+    pub end: bool,
 }
 
 impl Epoll {
@@ -37,6 +39,7 @@ impl Epoll {
         let none = Interest {
             read: false,
             write: false,
+            end: false,
         };
         self.control(libc::EPOLL_CTL_DEL, fd, 0, none)
     }
@@ -54,6 +57,9 @@ impl Epoll {
         }
         if interest.write {
             events |= libc::EPOLLOUT as u32;
+        }
+        if interest.end {
+            events |= libc::EPOLLRDHUP as u32;
         }
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: `event` lives through the call; both descriptors are borrowed and so open.

@@ -54,7 +54,8 @@ pub fn process(pid: i32) -> Option<Process> {
     let (head, tail) = stat.rsplit_once(") ")?;
     let (_, name) = head.split_once('(')?;
     Some(Process {
-        name: name.to_owned(),
+        // A process names itself as it likes.
+        name: name.escape_debug().to_string(),
         stopped: tail.starts_with(['T', 't']),
     })
 }

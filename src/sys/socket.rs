@@ -184,7 +184,15 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 /// `waits`: for the time that [`set_receive_wait`] set; a signal may end that early. With nothing
 /// to be had the error is `WouldBlock`.
 pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>, waits: bool) -> io::Result<usize> {
-    let flags = if waits { 0 } else { libc::MSG_DONTWAIT };
+    receive_with(fd, into, if waits { 0 } else { libc::MSG_DONTWAIT })
+}
+
+/// Like [`receive`], without waiting, but what is read stays there to be received.
+pub fn peek(fd: BorrowedFd<'_>, into: &mut Vec<u8>) -> io::Result<usize> {
+    receive_with(fd, into, libc::MSG_DONTWAIT | libc::MSG_PEEK)
+}
+
+fn receive_with(fd: BorrowedFd<'_>, into: &mut Vec<u8>, flags: c_int) -> io::Result<usize> {
     loop {
         let spare = into.spare_capacity_mut();
         // SAFETY: `spare` is writable for its length.
@@ -205,7 +213,7 @@ pub fn receive(fd: BorrowedFd<'_>, into: &mut Vec<u8>, waits: bool) -> io::Resul
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
-        if waits {
+        if flags & libc::MSG_DONTWAIT == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
     }
@@ -233,6 +241,25 @@ pub fn set_receive_wait(fd: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
     .map(drop)
 }
 
+/// Closing it will reset the connection, where it is one over TCP.
+pub fn reset_when_closed(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let at_once = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: `at_once` is a linger, as the option wants.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const at_once).cast(),
+            mem::size_of::<libc::linger>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
 /// A TCP connect to a local port of the range for clients may meet itself when nobody listens.
 pub fn is_connected_to_itself(fd: BorrowedFd<'_>) -> bool {
     let name =
@@ -245,6 +272,17 @@ pub fn is_connected_to_itself(fd: BorrowedFd<'_>) -> bool {
         };
     let ours = name(libc::getsockname);
     ours.is_some() && ours == name(libc::getpeername)
+}
+
+/// Ends one direction: for writing the peer reads the end, for reading it can send no more.
+pub fn shutdown_half(fd: BorrowedFd<'_>, writing: bool) {
+    let how = if writing {
+        libc::SHUT_WR
+    } else {
+        libc::SHUT_RD
+    };
+    // SAFETY: no pointers. It fails only if the connection ended already.
+    unsafe { libc::shutdown(fd.as_raw_fd(), how) };
 }
 
 /// Ends both directions, which wakes every thread that waits for the socket, here and at the peer.

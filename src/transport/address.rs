@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn f7_what_is_no_address_is_refused() {
         for text in [
             "",
             "unix:",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_107_bytes_is_the_longest() {
+    fn f6_a_path_of_107_bytes_is_the_longest() {
         assert!(Address::parse(&[b'a'; 107]).is_ok());
         assert!(Address::parse(&[b'a'; 108]).is_err());
         assert!(Address::parse(&[b"abstract:".as_slice(), &[b'a'; 107]].concat()).is_err());

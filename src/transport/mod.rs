@@ -3,6 +3,7 @@
 
 pub mod address;
 mod given;
+mod listener;
 pub mod memory;
 mod socket;
 mod tcp;
@@ -14,6 +15,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 pub use address::Address;
+pub use listener::Listener;
 pub use socket::Socket;
 pub use tcp::Pending;
 

@@ -46,19 +46,21 @@ pub enum BadArguments {
     LoneSurrogate { at: usize },
     #[error("the arguments contain a Unicode noncharacter, which QEMU does not take, at byte {at}")]
     Noncharacter { at: usize },
+    #[error("there is no memory for a copy of the arguments; nothing was sent")]
+    NoMemory,
     #[error("a member's name occurs twice in one object of the arguments, at byte {at}")]
     Duplicate { at: usize },
 }
 
 /// The compact bytes of a command. No newline: QEMU acts at the closing brace, and a byte that it has not read turns the
-/// end of the connection into a reset.
-pub fn encode(band: Band, name: &str, arguments: Option<&Arguments>, id: u64) -> Vec<u8> {
+/// end of the connection into a reset. None: out of memory.
+pub fn encode(band: Band, name: &str, arguments: Option<&Arguments>, id: u64) -> Option<Vec<u8>> {
     let verb = match band {
         Band::InBand => "execute",
         Band::OutOfBand => "exec-oob",
     };
     let id = id.to_string();
-    let arguments = arguments.map(|arguments| arguments.0.as_str());
+    let arguments = arguments.map(Arguments::as_str);
     let parts = [
         "{\"",
         verb,
@@ -75,7 +77,13 @@ pub fn encode(band: Band, name: &str, arguments: Option<&Arguments>, id: u64) ->
         &id,
         "}",
     ];
-    parts.concat().into_bytes()
+    let mut bytes = Vec::new();
+    let size = parts.iter().map(|part| part.len()).sum();
+    bytes.try_reserve_exact(size).ok()?;
+    for part in parts {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    Some(bytes)
 }
 
 pub fn check_name(name: &str) -> Result<(), BadCommand> {
@@ -92,6 +100,10 @@ pub fn check_name(name: &str) -> Result<(), BadCommand> {
 pub struct Arguments(String);
 
 impl Arguments {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub fn parse(text: &str) -> Result<Arguments, BadArguments> {
         Arguments::parse_within(text, MAX_BYTES, MAX_TOKENS)
     }
@@ -102,7 +114,11 @@ impl Arguments {
         max_tokens: usize,
     ) -> Result<Arguments, BadArguments> {
         let object = validate(text)?;
-        let mut compact = String::with_capacity(object.len().min(max_bytes));
+        let no_memory = |_| BadArguments::NoMemory;
+        let mut compact = String::new();
+        compact
+            .try_reserve_exact(object.len().min(max_bytes))
+            .map_err(no_memory)?;
         let mut names = Vec::new();
         // Each bracket has its number, by which the names of one object stay apart from those of another.
         let mut brackets = 0u32;
@@ -126,6 +142,7 @@ impl Arguments {
                 Some(b'"') => {
                     check_string(&token)?;
                     if token.is_name {
+                        names.try_reserve(1).map_err(no_memory)?;
                         names.push((open.last().copied(), string::decode(token.text), token.at));
                     }
                 }

@@ -17,6 +17,8 @@ pub const MAX_DEPTH: usize = scan::DEEPEST;
 const READ: usize = 16 << 10;
 /// What the buffer may hold beyond one message of the largest size.
 const SLACK: usize = 64 << 10;
+/// The largest step in which the buffer grows by and by.
+const STEP: usize = 256 << 10;
 /// How much of the bytes between messages is shown when they are no JSON.
 const SHOWN: usize = 64;
 
@@ -98,6 +100,7 @@ pub struct Framer {
     skimmer: Skimmer,
     max_skimmed: u64,
     objects_only: bool,
+    restarts: bool,
 }
 
 impl Framer {
@@ -112,6 +115,7 @@ impl Framer {
             skimmer: Skimmer::new(),
             max_skimmed: 0,
             objects_only: false,
+            restarts: false,
         };
         framer.set_max_bytes(limits.bytes);
         framer
@@ -127,25 +131,32 @@ impl Framer {
         self.objects_only = only;
     }
 
+    /// Until the peer is known to be in step, 0xFF starts afresh wherever it stands: it is no part of any JSON. What
+    /// stands before the last one received so far is dropped.
+    pub fn set_restarts(&mut self, restarts: bool) {
+        self.restarts = restarts;
+    }
+
     /// Where received bytes are appended, with room for at least one read. Take every frame before asking again.
     pub fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
-        if self.buffer.capacity() - self.buffer.len() < READ || self.start == self.buffer.len() {
-            // Only here, so that a message is moved at most once.
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
+        // Once for each message, by then at the front. Else a stream of them would touch all of a large buffer.
+        self.buffer.drain(..self.start);
+        self.start = 0;
         let held = self.buffer.len();
         if self.buffer.capacity() - held < READ {
             // Geometric, so that a large message needs few reads and is copied a bounded number of times.
-            let most = self.limits.bytes.saturating_add(SLACK);
-            let wanted = if held == 0 {
+            let most = self.limits.bytes.saturating_add(SLACK).max(held + READ);
+            let step = if held == 0 {
                 READ
             } else {
-                (2 * held + READ).next_power_of_two()
+                (2 * held + READ).next_power_of_two().min(most)
             };
-            let wanted = wanted.min(most).max(held + READ);
+            // Then room for the largest message at once: what is not touched costs nothing, while a copy would
+            // need the size of the message again.
+            let wanted = if step > STEP { most } else { step };
             self.buffer
                 .try_reserve_exact(wanted - held)
+                .or_else(|_| self.buffer.try_reserve_exact(step - held))
                 .map_err(|_| OutOfMemory)?;
         }
         Ok(&mut self.buffer)
@@ -169,6 +180,13 @@ impl Framer {
             Found::Broken { id, reason } => Frame::Broken { id, reason },
             Found::Garbage(span) => Frame::Garbage(&self.buffer[span]),
         })
+    }
+
+    /// After `Garbage` that is not empty: passes over what was received of it, up to the next object.
+    pub fn resume(&mut self) {
+        let rest = &self.buffer[self.start..];
+        self.start += memchr::memchr(b'{', rest).unwrap_or(rest.len());
+        self.state = State::Between { blanks: 0 };
     }
 
     /// A part of a message is held or being skipped.
@@ -200,6 +218,9 @@ impl Framer {
     }
 
     fn find(&mut self) -> Option<Found> {
+        if self.restarts {
+            self.restart();
+        }
         match self.state {
             State::Between { blanks } => self.begin(blanks),
             State::Message => self.message(),
@@ -209,6 +230,13 @@ impl Framer {
                 self.drop_buffer();
                 None
             }
+        }
+    }
+
+    fn restart(&mut self) {
+        if let Some(at) = memchr::memrchr(0xff, &self.buffer[self.start..]) {
+            self.start += at + 1;
+            self.state = State::Between { blanks: 0 };
         }
     }
 

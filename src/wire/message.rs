@@ -53,6 +53,7 @@ pub struct EventView<'a> {
     pub name: Cow<'a, str>,
     /// The whole event.
     pub json: &'a str,
+    /// A part of `json`.
     pub data: Option<&'a str>,
     /// Seconds and microseconds, both -1 where QEMU could not tell; None when absent or odd.
     pub timestamp: Option<(i64, i64)>,

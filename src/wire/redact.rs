@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Messages for the TRACE log: verbatim, without the secrets in them, and short.
+//! Messages without the secrets in them: short for the TRACE log, whole for transcripts.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 use super::scan::{BLANKS, DEEPEST, Scanner, Step};
@@ -11,19 +12,27 @@ use super::tokens::Tokens;
 const LARGEST: usize = 1 << 20;
 const LONGEST: usize = 4096;
 
+/// Stands for a secret.
+const GONE: &str = "\"<redacted>\"";
+
 /// A copy of a message with the values of passwords, keys and the like replaced. Only its size, when it is very large or no JSON.
 pub fn redact(json: &str) -> String {
     let size = json.len();
-    if size > LARGEST || !is_valid(json) {
+    let secrets = if size <= LARGEST && is_valid(json) {
+        secrets(json)
+    } else {
+        None
+    };
+    let Some(secrets) = secrets else {
         return format!("<{size} bytes>");
-    }
+    };
     let mut copy = String::with_capacity(size);
     let mut done = 0;
-    for secret in secrets(json) {
+    for secret in secrets {
         // A secret may hold others.
         if secret.start >= done {
             copy.push_str(&json[done..secret.start]);
-            copy.push_str("\"<redacted>\"");
+            copy.push_str(GONE);
             done = secret.end;
         }
     }
@@ -37,7 +46,30 @@ pub fn redact(json: &str) -> String {
     copy
 }
 
-fn is_valid(json: &str) -> bool {
+/// Valid JSON text, shown whole and on one line: without its secrets, and without the blanks between its tokens.
+pub struct Compact<'a>(pub &'a str);
+
+impl fmt::Display for Compact<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(secrets) = secrets(self.0) else {
+            // Rather nothing than a secret.
+            return f.write_str(GONE);
+        };
+        let mut secrets = secrets.into_iter().peekable();
+        for token in Tokens::of(self.0) {
+            // A secret may hold others, which end no later.
+            while secrets.next_if(|secret| secret.end <= token.at).is_some() {}
+            match secrets.peek() {
+                Some(secret) if secret.start < token.at => {}
+                Some(secret) if secret.start == token.at => f.write_str(GONE)?,
+                _ => f.write_str(token.text)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn is_valid(json: &str) -> bool {
     match Scanner::new(DEEPEST).scan(json.as_bytes()) {
         Step::Done(end) => json[end..].trim_start_matches(BLANKS).is_empty(),
         _ => false,
@@ -54,12 +86,13 @@ struct Level<'a> {
     is_secret: bool,
 }
 
-/// Where the values stand that nobody should read, by their beginning.
-fn secrets(json: &str) -> Vec<Range<usize>> {
+/// Where the values stand that nobody should read, by their beginning. None: no memory, whose need the peer decides.
+fn secrets(json: &str) -> Option<Vec<Range<usize>>> {
     let mut found = Vec::new();
     let mut levels: Vec<Level> = Vec::new();
     for token in Tokens::of(json) {
         let end = token.at + token.text.len();
+        found.try_reserve(2).ok()?;
         let value = match token.text {
             "{" | "[" => {
                 levels.push(Level {
@@ -100,8 +133,8 @@ fn secrets(json: &str) -> Vec<Range<usize>> {
             _ => {}
         }
     }
-    found.sort_by_key(|secret| secret.start);
-    found
+    found.sort_unstable_by_key(|secret| secret.start);
+    Some(found)
 }
 
 fn text_of(raw: &str) -> Cow<'_, str> {
@@ -126,8 +159,6 @@ fn tells_secret(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GONE: &str = "\"<redacted>\"";
 
     #[test]
     fn what_holds_no_secret_stays_verbatim() {

@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-/// The decoded string; borrowed unless it has escapes. None: no string, or lone surrogates, which Unicode text cannot hold.
+/// The decoded string; borrowed unless it has escapes. None: no string, lone surrogates, which Unicode text cannot hold, or
+/// no memory.
 pub fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
@@ -14,7 +15,8 @@ pub fn decode(raw: &str) -> Option<Cow<'_, str>> {
 
 /// Hand-written because a general parser brings its numbers along, and with them a tenth of the library's size.
 fn unescape(mut rest: &str) -> Option<String> {
-    let mut text = String::with_capacity(rest.len());
+    let mut text = String::new();
+    text.try_reserve_exact(rest.len()).ok()?;
     while let Some((plain, escaped)) = rest.split_once('\\') {
         text.push_str(plain);
         let mut chars = escaped.chars();

@@ -2,7 +2,9 @@
 //! Waiting for a socket that is not there yet, and not waiting when nobody asked for it.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
@@ -36,7 +38,7 @@ fn gives_up_or_waits_as_asked(path: &Path, reason: i32) {
     thread::scope(|scope| {
         let client = scope.spawn(|| Client::connect_with(address, WAITING, LONG).unwrap());
         let _ = std::fs::remove_file(path);
-        let mock = Mock::start(path).unwrap();
+        let mock = Mock::start(path.as_os_str().as_bytes()).unwrap();
         let status = client.join().unwrap().query_status();
         assert_eq!(status, Ok((true, "running".to_owned())));
         drop(mock);
@@ -44,13 +46,13 @@ fn gives_up_or_waits_as_asked(path: &Path, reason: i32) {
 }
 
 #[test]
-fn a_socket_that_comes_late_is_waited_for() {
+fn f1_a_socket_that_comes_late_is_waited_for() {
     let folder = Folder::new();
     gives_up_or_waits_as_asked(&folder.join("qmp"), QMP_ERR_NOT_FOUND);
 }
 
 #[test]
-fn a_socket_left_behind_is_refused_or_waited_for_as_asked() {
+fn f5_a_socket_left_behind_is_refused_or_waited_for_as_asked() {
     let folder = Folder::new();
     let path = folder.join("qmp");
     drop(UnixListener::bind(&path).unwrap());
@@ -58,7 +60,7 @@ fn a_socket_left_behind_is_refused_or_waited_for_as_asked() {
 }
 
 #[test]
-fn waiting_does_not_help_where_no_socket_can_come() {
+fn f2_waiting_does_not_help_where_no_socket_can_come() {
     let folder = Folder::new();
     std::fs::write(folder.join("file"), "").unwrap();
     let address = folder.join("file").to_str().unwrap().to_owned();
@@ -71,7 +73,7 @@ fn waiting_does_not_help_where_no_socket_can_come() {
 }
 
 #[test]
-fn a_monitor_that_stands_still_at_its_start_is_kicked_once() {
+fn f11_a_monitor_that_stands_still_at_its_start_is_kicked_once() {
     let folder = Folder::new();
     let path = folder.join("qmp");
     let listener = UnixListener::bind(&path).unwrap();
@@ -120,4 +122,40 @@ fn a_copy_that_changes_the_mode_does_not_stretch_a_call() {
     let failure = client.poll_event(1000).expect_err("an event");
     assert_eq!(failure.status, QMP_ERR_TIMEOUT);
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn f9_f10_f17_silence_is_busy_and_the_message_says_what_it_may_be() {
+    // They accept and say nothing; so does a guest agent.
+    let folder = Folder::new();
+    let path = folder.join("qmp").to_str().unwrap().to_owned();
+    let _unix = UnixListener::bind(&path).unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = format!("process {} (", std::process::id());
+    for (address, peer_is_known) in [
+        (path, true),
+        (format!("tcp:{}", tcp.local_addr().unwrap()), false),
+    ] {
+        let failure = Client::connect(&address, 200).err().expect("connected");
+        assert_eq!(failure.kind(), (QMP_ERR_BUSY, false), "{failure:?}");
+        for cause in ["another client", "QEMU is stopped", "guest agent"] {
+            assert!(failure.message.contains(cause), "{}", failure.message);
+        }
+        assert_eq!(
+            failure.message.contains(&here),
+            peer_is_known,
+            "{}",
+            failure.message
+        );
+    }
+}
+
+#[test]
+fn f9_who_has_said_a_byte_is_not_busy() {
+    let server = Hostile::start(|peer| {
+        peer.send("{");
+        peer.wait_for_end();
+    });
+    let connected = Client::connect(&server.address(), 200);
+    assert_eq!(failure(connected), QMP_ERR_TIMEOUT);
 }

@@ -7,6 +7,7 @@ use std::thread;
 use qmp::ffi::*;
 
 use super::connect;
+use super::support::LONG;
 use super::support::client::Client;
 use super::support::hostile::Hostile;
 
@@ -24,7 +25,7 @@ fn is_over(client: &Client) {
 }
 
 #[test]
-fn an_end_inside_a_message_drops_that_message_alone() {
+fn f28_an_end_inside_a_message_drops_that_message_alone() {
     let server = Hostile::negotiated(|peer| {
         let command = peer.command();
         peer.send(format!(
@@ -40,7 +41,7 @@ fn an_end_inside_a_message_drops_that_message_alone() {
 }
 
 #[test]
-fn an_end_without_a_reply_is_told_to_everybody_who_waits() {
+fn f29_an_end_without_a_reply_is_told_to_everybody_who_waits() {
     const CALLERS: usize = 4;
     let server = Hostile::negotiated(|peer| {
         for _ in 0..CALLERS {
@@ -86,7 +87,7 @@ fn an_end_while_nobody_calls_is_found_by_the_next_who_does() {
 }
 
 #[test]
-fn an_end_without_shutdown_says_that_the_cause_is_unknown() {
+fn f75_an_end_without_shutdown_says_that_the_cause_is_unknown() {
     let server = Hostile::negotiated(|_| {});
     let client = connect(&server);
     let notice = client.poll_event(-1).unwrap_err();
@@ -97,7 +98,7 @@ fn an_end_without_shutdown_says_that_the_cause_is_unknown() {
 
 /// A socket closed with bytes unread resets the connection; what it had sent is still there.
 #[test]
-fn a_reset_does_not_cost_what_was_sent_before_it() {
+fn f30_f31_a_reset_does_not_cost_what_was_sent_before_it() {
     for _ in 0..20 {
         let server = Hostile::negotiated(|peer| {
             peer.chunk = 1;
@@ -126,7 +127,7 @@ fn a_reset_does_not_cost_what_was_sent_before_it() {
 }
 
 #[test]
-fn a_peer_that_ends_its_writing_has_ended() {
+fn f32_a_peer_that_ends_its_writing_has_ended() {
     let server = Hostile::negotiated(|peer| {
         peer.command();
         peer.half_close(Shutdown::Write);
@@ -139,7 +140,7 @@ fn a_peer_that_ends_its_writing_has_ended() {
 }
 
 #[test]
-fn a_peer_that_ends_its_reading_may_still_answer() {
+fn f33_a_peer_that_ends_its_reading_may_still_answer() {
     let (done, client_is_done) = std::sync::mpsc::channel();
     let server = Hostile::negotiated(move |peer| {
         let command = peer.command();
@@ -155,6 +156,23 @@ fn a_peer_that_ends_its_reading_may_still_answer() {
     assert_eq!(client.event().as_deref(), Ok("BEFORE"));
     done.send(()).unwrap();
     is_over(&client);
+}
+
+/// The rest of the command cannot be sent any more, and its reply counts all the same.
+#[test]
+fn f33_a_reply_delivered_before_the_reading_ended_wins() {
+    let big = format!("{{\"text\": \"{}\"}}", "x".repeat(2 << 20));
+    for _ in 0..20 {
+        let server = Hostile::negotiated(|peer| {
+            peer.read_piece(1);
+            peer.send("{\"return\": 1, \"id\": 1}");
+            peer.half_close(Shutdown::Read);
+        });
+        let client = connect(&server);
+        let reply = client.execute("first", Some(&big), LONG);
+        assert_eq!(reply.as_deref(), Ok("1"));
+        is_over(&client);
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn drain(client: &Client) -> Vec<Event> {
 }
 
 #[test]
-fn an_event_before_a_reply_is_there_when_the_call_returns() {
+fn f70_an_event_before_a_reply_is_there_when_the_call_returns() {
     let server = Hostile::negotiated(|peer| {
         while let Some(command) = peer.next_command() {
             peer.send(
@@ -63,7 +63,7 @@ fn an_event_before_a_reply_is_there_when_the_call_returns() {
 }
 
 #[test]
-fn odd_events_are_skipped_or_delivered_as_they_are() {
+fn f72_odd_events_are_skipped_or_delivered_as_they_are() {
     let server = Hostile::negotiated(|peer| {
         peer.send("{\"event\": 5}{\"event\": null, \"data\": {}}{\"event\": [\"STOP\"]}");
         peer.send("{\"event\": \"A\", \"data\": 7, \"timestamp\": \"noon\"}");
@@ -89,7 +89,7 @@ fn odd_events_are_skipped_or_delivered_as_they_are() {
 }
 
 #[test]
-fn an_overflow_is_counted_and_bounded() {
+fn f71_an_overflow_is_counted_and_bounded() {
     const EVENTS: u64 = 100_000;
     const CAPACITY: u64 = 16;
     let server = Hostile::negotiated(|peer| {
@@ -108,7 +108,7 @@ fn an_overflow_is_counted_and_bounded() {
 }
 
 #[test]
-fn what_a_manager_lives_by_is_the_last_to_go() {
+fn f71_what_a_manager_lives_by_is_the_last_to_go() {
     const EVENTS: u64 = 10_000;
     let server = Hostile::negotiated(|peer| {
         peer.send("{\"event\": \"STOP\"}{\"event\": \"RESUME\"}");
@@ -141,7 +141,7 @@ fn what_a_manager_lives_by_is_the_last_to_go() {
 }
 
 #[test]
-fn an_endless_flood_delays_no_reply_and_no_deadline() {
+fn f71_an_endless_flood_delays_no_reply_and_no_deadline() {
     let server = Hostile::negotiated(|peer| {
         let mut flooding = peer.stream.try_clone().unwrap();
         let flood = thread::spawn(move || {
@@ -172,7 +172,7 @@ fn an_endless_flood_delays_no_reply_and_no_deadline() {
 }
 
 #[test]
-fn events_come_while_nobody_calls() {
+fn f71_events_come_while_nobody_calls() {
     const EVENTS: usize = 100_000;
     let server = Hostile::negotiated(|peer| {
         peer.send("{\"event\": \"WATCHDOG\"}\r\n".repeat(EVENTS)); // more than the socket holds
@@ -190,7 +190,7 @@ fn events_come_while_nobody_calls() {
 }
 
 #[test]
-fn a_shutdown_event_alone_ends_nothing() {
+fn f74_a_shutdown_event_alone_ends_nothing() {
     let server = Hostile::negotiated(|peer| {
         peer.send("{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}");
         peer.answer("1");
@@ -203,7 +203,36 @@ fn a_shutdown_event_alone_ends_nothing() {
 }
 
 #[test]
-fn an_event_with_an_id_is_no_reply() {
+fn f73_an_event_with_an_id_is_no_reply() {
     let reply = "{\"event\": \"A\", \"id\": ID}{\"event\": \"B\", \"return\": 1, \"id\": ID}{\"return\": 2, \"id\": ID}";
     assert_eq!(call_answered_by(reply).as_deref(), Ok("2"));
+}
+
+/// One reset may be told several times, and a device's end once for its insides and once for itself.
+#[test]
+fn f76_events_that_repeat_are_all_delivered() {
+    let deleted = [
+        r#"{"path": "/machine/peripheral/r/virtio-backend"}"#,
+        r#"{"device": "r", "path": "/machine/peripheral/r"}"#,
+    ];
+    let server = Hostile::negotiated(move |peer| {
+        peer.send(r#"{"event": "RESET", "data": {"guest": true}}"#.repeat(4));
+        for data in deleted {
+            peer.send(format!(
+                "{{\"event\": \"DEVICE_DELETED\", \"data\": {data}}}"
+            ));
+        }
+        peer.send("{\"event\": \"RTC_CHANGE\"}".repeat(10_000));
+        peer.answer("1");
+    });
+    let client = connect_with_capacity(&server, 8);
+    assert_eq!(client.call("first").as_deref(), Ok("1"));
+    let kept = drain(&client);
+    assert!(kept[..4].iter().all(|event| event.name == "RESET"));
+    let data: Vec<_> = kept[4..6]
+        .iter()
+        .map(|event| event.data.as_deref())
+        .collect();
+    assert_eq!(data, deleted.map(Some));
+    assert!(kept[..6].iter().all(|event| event.lost == 0));
 }

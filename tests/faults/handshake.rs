@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use qmp::ffi::*;
 
 use super::connect;
-use super::support::LONG;
-use super::support::client::{Client, Failure};
+use super::support::client::{Client, Failure, Log, Options};
 use super::support::hostile::{GREETING, Hostile, Peer};
+use super::support::{LONG, wait_until};
 
 fn refused(script: impl FnOnce(&mut Peer) + Send + 'static) -> Failure {
     refused_within(LONG, script)
@@ -54,7 +54,48 @@ fn accepted(script: impl FnOnce(&mut Peer) + Send + 'static) -> Accepted {
 }
 
 #[test]
-fn json_that_is_no_greeting_is_refused_at_once() {
+fn f16_strangers_are_refused_at_once_and_named() {
+    let strangers: [(&[u8], &str); 5] = [
+        (b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", "HTTP"),
+        (
+            b"QEMU 7.2.22 monitor - type 'help' for more information\r\n",
+            "HMP",
+        ),
+        (b"\x15\x03\x01\x00\x02\x02\x28", "TLS"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH"),
+        (b"RFB 003.008\n", "VNC"),
+    ];
+    for (opening, name) in strangers {
+        let said = [opening, &[b'!'; 1000]].concat();
+        let (shown, too_much) = (said[..64].escape_ascii(), said[..65].escape_ascii());
+        let (shown, too_much) = (shown.to_string(), too_much.to_string());
+        let started = Instant::now();
+        let failure = refused(move |peer| {
+            peer.send(said);
+            peer.wait_for_end();
+        });
+        assert!(started.elapsed() < Duration::from_millis(LONG as u64 / 2));
+        assert_eq!(failure.kind(), (QMP_ERR_PROTOCOL, false), "{failure:?}");
+        let message = failure.message;
+        assert!(
+            message.contains(name) && message.contains(&shown),
+            "{message}"
+        );
+        assert!(!message.contains(&too_much), "{message}");
+    }
+}
+
+#[test]
+fn f65_a_greeting_that_is_no_utf8_is_refused() {
+    let failure = refused(|peer| {
+        peer.send(b"{\"QMP\": {\"version\": \"\xff\"}}");
+        peer.wait_for_end();
+    });
+    assert_eq!(failure.kind(), (QMP_ERR_PROTOCOL, false), "{failure:?}");
+}
+
+#[test]
+fn f17_json_that_is_no_greeting_is_refused_at_once() {
     for message in [
         "{\"return\": {}}",
         "{\"hello\": \"world\"}",
@@ -76,7 +117,7 @@ fn json_that_is_no_greeting_is_refused_at_once() {
 }
 
 #[test]
-fn a_greeting_behind_something_else_is_too_late() {
+fn f17_a_greeting_behind_something_else_is_too_late() {
     let failure = refused(|peer| {
         peer.send(format!("{{\"return\": {{}}}}\r\n{GREETING}\r\n"));
         peer.wait_for_end();
@@ -85,7 +126,20 @@ fn a_greeting_behind_something_else_is_too_late() {
 }
 
 #[test]
-fn a_greeting_without_version_or_with_odd_capabilities_is_accepted() {
+fn f18_a_version_that_is_not_told_is_unknown() {
+    let server = Hostile::start(|peer| {
+        peer.send("{\"QMP\": {}}");
+        peer.accept_capabilities();
+        peer.wait_for_end();
+    });
+    let (log, address) = (Log::default(), server.address());
+    let logger = Some(log.logger());
+    drop(Client::connect_logged(&address, Options::default(), LONG, logger).unwrap());
+    assert_eq!(log.lines(QMP_LOG_INFO, "unknown version").len(), 1);
+}
+
+#[test]
+fn f18_f19_a_greeting_without_version_or_with_odd_capabilities_is_accepted() {
     let greetings = [
         r#"{"QMP": {}}"#,
         r#"{"QMP": {"version": null, "capabilities": "oob"}}"#,
@@ -101,7 +155,7 @@ fn a_greeting_without_version_or_with_odd_capabilities_is_accepted() {
 }
 
 #[test]
-fn a_greeting_may_come_byte_by_byte_pretty_printed_and_without_a_newline() {
+fn f20_f22_f23_a_greeting_may_come_byte_by_byte_pretty_printed_and_without_a_newline() {
     accepted(|peer| {
         for byte in GREETING.as_bytes() {
             peer.send([*byte]);
@@ -124,7 +178,7 @@ fn a_greeting_may_come_byte_by_byte_pretty_printed_and_without_a_newline() {
 }
 
 #[test]
-fn a_huge_greeting_is_refused_before_it_is_kept() {
+fn f21_a_huge_greeting_is_refused_before_it_is_kept() {
     let server = Hostile::start(|peer| {
         peer.send("{\"QMP\": {\"version\": \"");
         let sent = peer.send_until_refused(&[b'x'; 65536], 32 << 20);
@@ -134,10 +188,11 @@ fn a_huge_greeting_is_refused_before_it_is_kept() {
         .err()
         .expect("connected");
     assert_eq!(failure.kind(), (QMP_ERR_TOO_LARGE, false), "{failure:?}");
+    assert!(failure.message.contains("1048576 bytes"), "{failure:?}");
 }
 
 #[test]
-fn events_during_the_handshake_are_kept_in_order() {
+fn f24_events_during_the_handshake_are_kept_in_order() {
     let client = accepted(|peer| {
         peer.send("{\"event\": \"EARLY\"}\r\n");
         peer.send(GREETING);
@@ -159,15 +214,22 @@ fn events_during_the_handshake_are_kept_in_order() {
 }
 
 #[test]
-fn a_second_greeting_is_no_reply() {
-    let client = accepted(|peer| {
+fn f25_a_second_greeting_is_logged_and_no_reply() {
+    let server = Hostile::start(|peer| {
         peer.send(format!("{GREETING}{GREETING}"));
         peer.accept_capabilities();
         let command = peer.command();
         peer.send(GREETING.replace("hostile", "second"));
-        peer.succeed(&command, "\"query-status\"");
+        peer.succeed(&command, "1");
     });
+    let (log, address) = (Log::default(), server.address());
+    let client =
+        Client::connect_logged(&address, Options::default(), LONG, Some(log.logger())).unwrap();
+    assert_eq!(client.call("query-status").as_deref(), Ok("1"));
     assert_eq!(client.greeting().unwrap(), GREETING);
+    wait_until("both to be logged", || {
+        log.lines(QMP_LOG_WARN, "a second greeting").len() == 2
+    });
 }
 
 #[test]
@@ -183,7 +245,7 @@ fn the_handshake_takes_only_its_own_reply() {
 }
 
 #[test]
-fn an_end_during_the_handshake_says_so() {
+fn f12_f26_an_end_during_the_handshake_says_so() {
     let endings: [fn(&mut Peer); 4] = [
         |_| {},
         |peer| peer.send(&GREETING[..40]),
@@ -205,7 +267,7 @@ fn an_end_during_the_handshake_says_so() {
 }
 
 #[test]
-fn a_refused_negotiation_keeps_its_reason() {
+fn f27_a_refused_negotiation_keeps_its_reason() {
     let failure = refused(|peer| {
         peer.send(GREETING);
         let command = peer.command();
@@ -221,7 +283,7 @@ fn a_refused_negotiation_keeps_its_reason() {
 }
 
 #[test]
-fn a_negotiation_without_an_answer_ends_at_the_deadline() {
+fn f27_a_negotiation_without_an_answer_ends_at_the_deadline() {
     let failure = refused_within(1500, |peer| {
         peer.send(GREETING);
         peer.command();
@@ -231,7 +293,7 @@ fn a_negotiation_without_an_answer_ends_at_the_deadline() {
 }
 
 #[test]
-fn a_trickling_greeting_does_not_move_the_deadline() {
+fn f36_a_trickling_greeting_does_not_move_the_deadline() {
     let started = Instant::now();
     let failure = refused_within(1000, |peer| {
         for byte in GREETING.as_bytes().iter().cycle() {

@@ -41,7 +41,7 @@ fn too_large(script: impl FnOnce(&mut Peer, &Command) + Send + 'static) {
 }
 
 #[test]
-fn a_large_reply_is_fine() {
+fn f61_a_large_reply_is_fine() {
     let value = format!("\"{}\"", "x".repeat(1_000_000));
     assert_eq!(
         call_answered_by(format!("{{\"return\": {value}, \"id\": ID}}")),
@@ -50,7 +50,7 @@ fn a_large_reply_is_fine() {
 }
 
 #[test]
-fn many_members_are_fine() {
+fn f64_many_members_are_fine() {
     let members: Vec<String> = (0..200_000).map(|n| format!("\"{n}\": {n}")).collect();
     let value = format!("{{{}}}", members.join(", "));
     assert_eq!(
@@ -60,7 +60,7 @@ fn many_members_are_fine() {
 }
 
 #[test]
-fn the_limit_is_exact() {
+fn f62_the_limit_is_exact() {
     let server = Hostile::negotiated(|peer| {
         for size in [LIMIT, LIMIT + 1, LIMIT] {
             let command = peer.command();
@@ -83,12 +83,12 @@ fn the_limit_is_exact() {
 }
 
 #[test]
-fn a_reply_over_the_limit_fails_its_call_alone() {
+fn f62_a_reply_over_the_limit_fails_its_call_alone() {
     too_large(|peer, command| peer.send(reply_of(command, 32 << 20)));
 }
 
 #[test]
-fn a_reply_over_the_default_limit_fails_its_call_alone() {
+fn f62_a_reply_over_the_default_limit_fails_its_call_alone() {
     let server = Hostile::negotiated(|peer| {
         let command = peer.command();
         peer.send("{\"return\": \"");
@@ -104,7 +104,7 @@ fn a_reply_over_the_default_limit_fails_its_call_alone() {
 }
 
 #[test]
-fn the_call_is_told_before_the_message_ends() {
+fn f62_f63_the_call_is_told_before_the_message_ends() {
     let server = Hostile::negotiated(|peer| {
         peer.command();
         peer.send("{\"return\": \"");
@@ -116,7 +116,7 @@ fn the_call_is_told_before_the_message_ends() {
 }
 
 #[test]
-fn of_two_calls_the_one_is_told_whose_id_the_message_has() {
+fn f62_of_two_calls_the_one_is_told_whose_id_the_message_has() {
     let server = Hostile::negotiated(|peer| {
         let (first, second) = (peer.command(), peer.command());
         let (large, small) = if first.name == "large" {
@@ -137,7 +137,7 @@ fn of_two_calls_the_one_is_told_whose_id_the_message_has() {
 }
 
 #[test]
-fn an_event_over_the_limit_is_skipped() {
+fn f62_an_event_over_the_limit_is_skipped() {
     let server = Hostile::negotiated(|peer| {
         let command = peer.command();
         let padding = "x".repeat(LIMIT as usize);
@@ -156,7 +156,7 @@ fn an_event_over_the_limit_is_skipped() {
 }
 
 #[test]
-fn nesting_as_deep_as_qemu_takes_is_fine() {
+fn f59_nesting_as_deep_as_qemu_takes_is_fine() {
     let value = "[".repeat(1000) + &"]".repeat(1000);
     assert_eq!(
         call_answered_by(format!("{{\"return\": {value}, \"id\": ID}}")),
@@ -165,7 +165,7 @@ fn nesting_as_deep_as_qemu_takes_is_fine() {
 }
 
 #[test]
-fn a_million_brackets_are_too_many() {
+fn f60_a_million_brackets_are_too_many() {
     too_large(|peer, command| {
         let value = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
         peer.succeed(command, &value);
@@ -183,7 +183,7 @@ fn a_million_brackets_are_too_many() {
 }
 
 #[test]
-fn endless_blanks_end_the_connection() {
+fn f63_endless_blanks_end_the_connection() {
     let server = Hostile::negotiated(|peer| {
         peer.command();
         let sent = peer.send_until_refused(&[b' '; 65536], 64 << 20);
@@ -195,4 +195,31 @@ fn endless_blanks_end_the_connection() {
         client.call("second").unwrap_err().status,
         QMP_ERR_DISCONNECTED
     );
+}
+
+/// However deep a message is, the caller's stack does not matter.
+#[test]
+fn f60_a_million_levels_on_a_stack_of_64_kib() {
+    for closing in ["]", ""] {
+        let server = Hostile::negotiated(move |peer| {
+            let command = peer.command();
+            peer.send(format!("{{\"id\": {}, \"return\": ", command.id));
+            peer.send_until_refused(&[b'['; 1000], 1_000_000);
+            if !closing.is_empty() {
+                peer.send(closing.repeat(1_000_000) + "}");
+                peer.answer("2");
+            }
+            peer.wait_for_end();
+        });
+        let client = connect(&server);
+        let call = move || {
+            let failure = client.call("first").unwrap_err();
+            assert_eq!(failure.status, QMP_ERR_TOO_LARGE, "{failure:?}");
+            if !closing.is_empty() {
+                assert_eq!(client.call("second").as_deref(), Ok("2"));
+            }
+        };
+        let small = thread::Builder::new().stack_size(64 << 10);
+        small.spawn(call).unwrap().join().unwrap();
+    }
 }

@@ -4,12 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agent;
 mod callers;
 mod connecting;
 mod ending;
 mod events;
 mod handshake;
 mod json;
+mod logging;
 mod matching;
 mod replies;
 mod sending;

@@ -2,12 +2,14 @@
 //! Which reply belongs to which call: by id alone, whatever else comes.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::thread;
 
 use qmp::ffi::*;
 
-use super::support::LONG;
+use super::support::client::{Cancel, Client, Log, Options};
 use super::support::hostile::{Command, Hostile};
+use super::support::{LONG, wait_until};
 use super::{call_answered_by, connect, with_id};
 
 /// Whatever comes before its own reply, the call gets its own reply, and so does the next one.
@@ -25,7 +27,7 @@ fn ignored(stray: &'static str) {
 }
 
 #[test]
-fn unknown_ids_complete_nothing() {
+fn f41_unknown_ids_complete_nothing() {
     ignored("{\"return\": 0, \"id\": 999999}");
     ignored("{\"return\": 0, \"id\": 0}");
     ignored("{\"id\": 999999, \"error\": {\"class\": \"GenericError\", \"desc\": \"foreign\"}}");
@@ -33,7 +35,7 @@ fn unknown_ids_complete_nothing() {
 }
 
 #[test]
-fn ids_of_another_type_complete_nothing() {
+fn f45_ids_of_another_type_complete_nothing() {
     for id in [
         "\"ID\"",
         "ID.0",
@@ -55,12 +57,12 @@ fn ids_of_another_type_complete_nothing() {
 }
 
 #[test]
-fn a_success_without_an_id_completes_nothing() {
+fn f43_a_success_without_an_id_completes_nothing() {
     ignored("{\"return\": 0}");
 }
 
 #[test]
-fn a_second_reply_completes_nothing() {
+fn f42_a_second_reply_completes_nothing() {
     let server = Hostile::negotiated(|peer| {
         let first = peer.command();
         peer.succeed(&first, "1");
@@ -76,7 +78,7 @@ fn a_second_reply_completes_nothing() {
 }
 
 #[test]
-fn an_error_without_an_id_fails_the_only_call() {
+fn f44_an_error_without_an_id_fails_the_only_call() {
     let failure =
         call_answered_by(r#"{"error": {"class": "GenericError", "desc": "JSON parse error"}}"#)
             .unwrap_err();
@@ -88,7 +90,7 @@ fn an_error_without_an_id_fails_the_only_call() {
 }
 
 #[test]
-fn further_errors_without_an_id_fail_nothing() {
+fn f44_further_errors_without_an_id_fail_nothing() {
     let server = Hostile::negotiated(|peer| {
         let anonymous = r#"{"error": {"class": "GenericError", "desc": "JSON parse error"}}"#;
         peer.command();
@@ -103,7 +105,7 @@ fn further_errors_without_an_id_fail_nothing() {
 }
 
 #[test]
-fn an_error_without_an_id_fails_nobody_when_it_could_be_either() {
+fn f44_an_error_without_an_id_fails_nobody_when_it_could_be_either() {
     let server = Hostile::negotiated(|peer| {
         let commands = [peer.command(), peer.command()];
         peer.send(r#"{"error": {"class": "GenericError", "desc": "JSON parse error"}}"#);
@@ -121,7 +123,7 @@ fn an_error_without_an_id_fails_nobody_when_it_could_be_either() {
 }
 
 #[test]
-fn replies_come_in_any_order() {
+fn f46_replies_come_in_any_order() {
     const CALLS: usize = 16;
     let server = Hostile::negotiated(|peer| {
         let commands: Vec<Command> = (0..CALLS).map(|_| peer.command()).collect();
@@ -145,7 +147,7 @@ fn replies_come_in_any_order() {
 }
 
 #[test]
-fn a_late_reply_is_dropped_and_no_id_comes_twice() {
+fn f47_a_late_reply_is_dropped_and_no_id_comes_twice() {
     const ROUNDS: usize = 10;
     let server = Hostile::negotiated(|peer| {
         let mut ids = HashSet::new();
@@ -169,7 +171,7 @@ fn a_late_reply_is_dropped_and_no_id_comes_twice() {
 }
 
 #[test]
-fn many_threads_share_a_connection_without_a_mix_up() {
+fn f100_many_threads_share_a_connection_without_a_mix_up() {
     let server = Hostile::negotiated(|peer| {
         while let Some(command) = peer.next_command() {
             peer.send("{\"event\": \"NOISE\"}");
@@ -191,4 +193,49 @@ fn many_threads_share_a_connection_without_a_mix_up() {
     });
     drop(client);
     server.finish();
+}
+
+#[test]
+fn f47_the_late_reply_of_a_cancelled_call_is_dropped() {
+    let cancel = Arc::new(Cancel::new());
+    let token = cancel.clone();
+    let server = Hostile::negotiated(move |peer| {
+        let given_up = peer.command();
+        token.trigger();
+        let next = peer.command();
+        peer.succeed(&given_up, "\"late\"");
+        peer.succeed(&next, "\"in time\"");
+        assert!(next.id > given_up.id);
+    });
+    let client = connect(&server);
+    let failure = client
+        .execute_until("slow", None, LONG, Some(&cancel))
+        .unwrap_err();
+    assert_eq!(failure.kind(), (QMP_ERR_CANCELLED, true), "{failure:?}");
+    assert_eq!(client.call("quick").as_deref(), Ok("\"in time\""));
+}
+
+#[test]
+fn f41_f43_f44_f45_f47_what_is_dropped_is_logged() {
+    let server = Hostile::negotiated(|peer| {
+        let given_up = peer.command();
+        let next = peer.command();
+        peer.send(r#"{"return": 0, "id": 999999}{"return": 0, "id": "1"}"#);
+        peer.send(r#"{"return": 0}{"error": {"class": "GenericError", "desc": "whose?"}}"#);
+        peer.succeed(&given_up, "0");
+        peer.succeed(&next, "1");
+    });
+    let (log, address) = (Log::default(), server.address());
+    let client =
+        Client::connect_logged(&address, Options::default(), LONG, Some(log.logger())).unwrap();
+    client.execute("slow", None, 100).unwrap_err();
+    assert_eq!(client.call("quick").as_deref(), Ok("1"));
+    wait_until("all to be logged", || {
+        let dropped = |why| {
+            log.lines(QMP_LOG_WARN, &format!("dropped a reply: {why}"))
+                .len()
+        };
+        // Two commands were under way, so the error may be either's.
+        (dropped("Foreign"), dropped("Anonymous"), dropped("Late")) == (2, 2, 1)
+    });
 }

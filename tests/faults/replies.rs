@@ -3,6 +3,8 @@
 
 use qmp::ffi::*;
 
+use super::support::LONG;
+use super::support::client::{Client, Log, Options};
 use super::support::hostile::Hostile;
 use super::{call_answered_by, connect, with_id};
 
@@ -24,7 +26,7 @@ fn spoils_only_its_call(reply: &'static [u8]) {
 }
 
 #[test]
-fn any_json_is_passed_on_as_it_came() {
+fn f51_f54_f66_f67_any_json_is_passed_on_as_it_came() {
     let digits = "1234567890".repeat(40);
     let values = [
         "{}",
@@ -48,7 +50,7 @@ fn any_json_is_passed_on_as_it_came() {
 }
 
 #[test]
-fn members_come_in_any_order_and_unknown_ones_are_ignored() {
+fn f55_members_come_in_any_order_and_unknown_ones_are_ignored() {
     let replies = [
         r#"{"id": ID, "return": 7}"#,
         r#"{"news": {"return": 8, "id": 0}, "return": 7, "warnings": ["error"], "id": ID, "more": null}"#,
@@ -60,7 +62,7 @@ fn members_come_in_any_order_and_unknown_ones_are_ignored() {
 }
 
 #[test]
-fn of_a_member_given_twice_the_last_one_counts() {
+fn f54_of_a_member_given_twice_the_last_one_counts() {
     assert_eq!(
         call_answered_by(r#"{"return": 1, "id": 0, "return": 2, "id": ID}"#).as_deref(),
         Ok("2")
@@ -68,7 +70,7 @@ fn of_a_member_given_twice_the_last_one_counts() {
 }
 
 #[test]
-fn messages_need_no_lines() {
+fn f53_f56_f69_messages_need_no_lines() {
     let replies = [
         "{\"event\": \"A\"}{\"return\": 7, \"id\": ID}{\"event\": \"B\"}",
         "\r\n\r\n \t {\"return\": 7, \"id\": ID}",
@@ -104,7 +106,7 @@ fn a_reply_may_come_byte_by_byte() {
 }
 
 #[test]
-fn an_error_of_any_shape_is_the_commands_error() {
+fn f50_f66_f67_an_error_of_any_shape_is_the_commands_error() {
     let cases = [
         (
             r#"{"class": "DeviceNotFound", "desc": "no such device"}"#,
@@ -120,6 +122,11 @@ fn an_error_of_any_shape_is_the_commands_error() {
         (r#"{"class": 5, "desc": "odd class"}"#, "", "odd class"),
         (r#""a string""#, "", "a string"),
         (r#"[1]"#, "", "[1]"),
+        (
+            r#"{"class": "\ud800", "desc": "\udc00"}"#,
+            r#""\ud800""#,
+            r#""\udc00""#,
+        ),
         (
             r#"{"class": "GenericError", "desc": "admin\u0000x"}"#,
             "GenericError",
@@ -148,7 +155,7 @@ fn an_error_of_any_shape_is_the_commands_error() {
 }
 
 #[test]
-fn a_reply_that_contradicts_itself_spoils_only_its_call() {
+fn f49_a_reply_that_contradicts_itself_spoils_only_its_call() {
     spoils_only_its_call(
         br#"{"return": {}, "error": {"class": "GenericError", "desc": "x"}, "id": ID}"#,
     );
@@ -156,7 +163,7 @@ fn a_reply_that_contradicts_itself_spoils_only_its_call() {
 }
 
 #[test]
-fn a_reply_that_is_no_json_spoils_only_its_call() {
+fn f52_f65_f68_a_reply_that_is_no_json_spoils_only_its_call() {
     let replies: &[&[u8]] = &[
         br#"{"return": inf, "id": ID}"#,
         br#"{"return": {"a": [-nan]}, "id": ID}"#,
@@ -175,7 +182,7 @@ fn a_reply_that_is_no_json_spoils_only_its_call() {
 }
 
 #[test]
-fn garbage_between_messages_ends_the_connection() {
+fn f57_f68_garbage_between_messages_ends_the_connection() {
     for garbage in ["nonsense", "}", "{\"event\": \"A\"}\0", "tru ", ","] {
         let server = Hostile::negotiated(move |peer| {
             peer.command();
@@ -197,4 +204,48 @@ fn garbage_between_messages_ends_the_connection() {
             "{garbage}"
         );
     }
+}
+
+/// Every text that the library hands out is checked to be UTF-8 on its way here.
+#[test]
+fn f65_nothing_that_is_no_utf8_reaches_the_caller() {
+    let server = Hostile::negotiated(|peer| {
+        let command = peer.command();
+        peer.send(
+            b"{\"event\": \"A\xff\"}{\"event\": \"B\", \"data\": \"\xc3\x28\"}{\"event\": \"C\"}",
+        );
+        let error = b"{\"id\": ID, \"error\": {\"class\": \"\xed\xa0\x80\", \"desc\": \"\xff\"}}";
+        peer.send(with_id(error, command.id));
+        peer.answer("2");
+        peer.command();
+        peer.send(b"\xfe\xfd\xc3");
+        peer.wait_for_end();
+    });
+    let (log, address) = (Log::default(), server.address());
+    let client =
+        Client::connect_logged(&address, Options::default(), LONG, Some(log.logger())).unwrap();
+    assert_eq!(client.call("first").unwrap_err().status, QMP_ERR_PROTOCOL);
+    assert_eq!(client.event().as_deref(), Ok("C"));
+    assert_eq!(client.call("second").as_deref(), Ok("2"));
+    let garbage = client.call("third").unwrap_err();
+    assert_eq!(garbage.status, QMP_ERR_PROTOCOL);
+    assert!(garbage.message.contains(r"\xfe\xfd\xc3"), "{garbage:?}");
+    assert_eq!(log.lines(QMP_LOG_WARN, "NotUtf8").len(), 2);
+}
+
+#[test]
+fn f66_f67_a_name_that_c_could_not_hold_is_an_error_or_dropped() {
+    let server = Hostile::negotiated(|peer| {
+        peer.send(r#"{"event": "A\u0000B"}{"event": "\ud800"}{"event": "C"}"#);
+        for state in [r"admin\u0000x", r"\udc00", "running"] {
+            peer.answer(&format!("{{\"running\": true, \"status\": \"{state}\"}}"));
+        }
+    });
+    let client = connect(&server);
+    assert_eq!(client.event().as_deref(), Ok("C"));
+    for _ in 0..2 {
+        let failure = client.query_status().unwrap_err();
+        assert_eq!(failure.status, QMP_ERR_PROTOCOL, "{failure:?}");
+    }
+    assert_eq!(client.query_status(), Ok((true, "running".to_owned())));
 }

@@ -17,7 +17,7 @@ fn big() -> String {
 }
 
 #[test]
-fn a_command_sent_in_part_ends_the_connection_at_its_deadline() {
+fn f34_a_command_sent_in_part_ends_the_connection_at_its_deadline() {
     let (done, client_is_done) = mpsc::channel();
     let server = Hostile::negotiated(move |peer| {
         client_is_done.recv().unwrap();
@@ -41,7 +41,7 @@ fn a_command_sent_in_part_ends_the_connection_at_its_deadline() {
 }
 
 #[test]
-fn a_command_of_which_nothing_was_sent_is_withdrawn() {
+fn f34_a_command_of_which_nothing_was_sent_is_withdrawn() {
     let (started, big_is_on_its_way) = mpsc::channel();
     let (given_up, small_has_given_up) = mpsc::channel();
     let server = Hostile::negotiated(move |peer| {
@@ -74,7 +74,7 @@ fn a_command_of_which_nothing_was_sent_is_withdrawn() {
 }
 
 #[test]
-fn callers_behind_a_command_sent_in_part_learn_that_theirs_was_not() {
+fn f34_callers_behind_a_command_sent_in_part_learn_that_theirs_was_not() {
     let (done, clients_are_done) = mpsc::channel();
     let (started, big_is_on_its_way) = mpsc::channel();
     let server = Hostile::negotiated(move |peer| {
@@ -121,7 +121,7 @@ fn what_comes_is_read_while_a_command_is_being_sent() {
 }
 
 #[test]
-fn a_slow_reader_gets_the_whole_command() {
+fn f35_a_slow_reader_gets_the_whole_command() {
     let server = Hostile::negotiated(|peer| {
         let mut received = 0;
         while received < 2 << 20 {
@@ -137,7 +137,7 @@ fn a_slow_reader_gets_the_whole_command() {
 }
 
 #[test]
-fn a_trickling_reply_does_not_move_the_deadline() {
+fn f36_a_trickling_reply_does_not_move_the_deadline() {
     let (given_up, call_has_given_up) = mpsc::channel::<()>();
     let server = Hostile::negotiated(move |peer| {
         let command = peer.command();

@@ -67,7 +67,7 @@ fn succeed(peer: &mut Peer, command: &Command) -> bool {
 }
 
 #[test]
-fn a_refused_quit_is_told_with_its_reason() {
+fn f83_a_refused_quit_is_told_with_its_reason() {
     let vm = Vm::start("running", |peer, command| {
         match command.name.as_str() {
             "quit" => peer.fail(command, "GenericError", "not today"),
@@ -88,7 +88,7 @@ fn a_refused_quit_is_told_with_its_reason() {
 }
 
 #[test]
-fn an_accepted_quit_without_an_end_is_another_error() {
+fn f83_an_accepted_quit_without_an_end_is_another_error() {
     let vm = Vm::start("running", succeed);
     let client = vm.connect();
     let failure = client.shutdown(1000, 0, true).unwrap_err();
@@ -100,7 +100,7 @@ fn an_accepted_quit_without_an_end_is_another_error() {
 }
 
 #[test]
-fn without_force_a_deaf_guest_is_only_pressed() {
+fn f79_without_force_a_deaf_guest_is_only_pressed() {
     let vm = Vm::start("running", succeed);
     let client = vm.connect();
     let failure = client.shutdown(100, 1000, false).unwrap_err();
@@ -115,20 +115,41 @@ fn without_force_a_deaf_guest_is_only_pressed() {
     );
 }
 
+/// Neither pressed nor resumed; forced, it is told to quit.
 #[test]
-fn a_paused_guest_is_neither_pressed_nor_resumed() {
-    let vm = Vm::start("paused", succeed);
-    let client = vm.connect();
-    assert_eq!(
-        client.shutdown(50, 300, false).unwrap_err().status,
-        QMP_ERR_TIMEOUT
-    );
-    drop(client);
-    assert_eq!(vm.commands(), [""; 0]);
+fn f82_a_guest_that_does_not_run_is_left_as_it_is() {
+    for status in ["paused", "prelaunch", "suspended", "inmigrate"] {
+        let vm = Vm::start(status, |peer, command| {
+            peer.succeed(command, "{}");
+            command.name != "quit"
+        });
+        let client = vm.connect();
+        let failure = client.shutdown(50, 300, false).unwrap_err();
+        assert_eq!(failure.status, QMP_ERR_TIMEOUT);
+        assert!(failure.message.contains(status), "{}", failure.message);
+        assert_eq!(client.shutdown(50, 300, true), Ok(QMP_SHUTDOWN_FORCED));
+        drop(client);
+        assert_eq!(vm.commands(), ["quit"]);
+    }
+}
+
+/// It cannot react, so its grace time, which would be longer than the test, is not waited for.
+#[test]
+fn f82_a_guest_that_cannot_react_is_not_waited_for() {
+    for status in ["guest-panicked", "internal-error"] {
+        let vm = Vm::start(status, |peer, command| {
+            peer.succeed(command, "{}");
+            command.name != "quit"
+        });
+        let client = vm.connect();
+        assert_eq!(client.shutdown(50, -1, true), Ok(QMP_SHUTDOWN_FORCED));
+        drop(client);
+        assert_eq!(vm.commands(), ["quit"]);
+    }
 }
 
 #[test]
-fn a_press_without_an_answer_is_no_failure() {
+fn f48_a_press_without_an_answer_is_no_failure() {
     let vm = Vm::start("running", |peer, _| {
         peer.send("{\"event\": \"POWERDOWN\"}");
         peer.send(BY_GUEST);
@@ -141,7 +162,7 @@ fn a_press_without_an_answer_is_no_failure() {
 }
 
 #[test]
-fn a_guest_that_goes_down_as_quit_is_sent_went_by_itself() {
+fn f81_a_guest_that_goes_down_as_quit_is_sent_went_by_itself() {
     let vm = Vm::start("running", |peer, command| {
         if command.name == "quit" {
             peer.send(BY_GUEST);
@@ -187,7 +208,7 @@ fn an_old_shutdown_event_does_not_count_for_a_guest_that_runs() {
 }
 
 #[test]
-fn a_vm_that_is_gone_is_already_down() {
+fn f85_a_vm_that_is_gone_is_already_down() {
     let vm = Vm::start("running", |_, _| false);
     let client = vm.connect();
     client.call("end").unwrap_err();
@@ -200,7 +221,7 @@ fn a_vm_that_is_gone_is_already_down() {
 }
 
 #[test]
-fn an_end_without_shutdown_after_a_press_is_no_certain_success() {
+fn f75_an_end_without_shutdown_after_a_press_is_no_certain_success() {
     let vm = Vm::start("running", |_, _| false);
     let client = vm.connect();
     let failure = client.shutdown(1000, 20_000, true).unwrap_err();

@@ -19,7 +19,7 @@ proptest! {
             Ok(arguments) => arguments,
             Err(bad) => panic!("{bad}: {said}"),
         };
-        let sent = String::from_utf8(encode(Band::InBand, "a-command", Some(&arguments), id)).unwrap();
+        let sent = String::from_utf8(encode(Band::InBand, "a-command", Some(&arguments), id).unwrap()).unwrap();
         prop_assert!(!sent.contains(['\r', '\n']));
         prop_assert_eq!(
             &sent,

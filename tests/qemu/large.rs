@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Large replies, large commands and pretty printing, as QEMU makes them.
 
+use std::time::{Duration, Instant};
+
 use qmp::ffi::*;
 use serde_json::Value;
 
@@ -16,7 +18,7 @@ fn parse(reply: &str) -> Value {
 }
 
 #[test]
-fn pretty_printing_changes_nothing() {
+fn f22_pretty_printing_changes_nothing() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -62,7 +64,7 @@ fn the_whole_schema_comes_as_qemu_says_it() {
 }
 
 #[test]
-fn a_memory_dump_of_megabytes_comes_whole() {
+fn f61_a_memory_dump_of_megabytes_comes_whole() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -82,7 +84,7 @@ fn a_memory_dump_of_megabytes_comes_whole() {
 }
 
 #[test]
-fn a_reply_over_the_limit_leaves_the_connection_usable() {
+fn f62_a_reply_over_the_limit_leaves_the_connection_usable() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -103,7 +105,7 @@ fn a_reply_over_the_limit_leaves_the_connection_usable() {
 
 /// QEMU reads its monitor byte by byte: only the caller's deadline may end such a command.
 #[test]
-fn a_megabyte_of_arguments_arrives() {
+fn f35_a_megabyte_of_arguments_arrives() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -124,7 +126,36 @@ fn a_megabyte_of_arguments_arrives() {
 }
 
 #[test]
-fn the_human_monitors_errors_are_its_text() {
+fn f35_the_deadline_ends_a_command_that_goes_slowly() {
+    if missing("qemu-system-x86_64") {
+        return;
+    }
+    let qemu = Qemu::start(&[]);
+    let client = qemu.connect().unwrap();
+    let arguments = format!(
+        "{{\"path\": \"/{}\", \"property\": \"type\"}}",
+        "x".repeat(8_000_000)
+    );
+    let started = Instant::now();
+    let failure = client
+        .execute("qom-get", Some(&arguments), 1000)
+        .unwrap_err();
+    assert_eq!(failure.kind(), (QMP_ERR_TIMEOUT, false), "{failure:.200?}");
+    assert!(started.elapsed() < Duration::from_millis(LONG as u64 / 2));
+    // Its rest would have been the next command's beginning.
+    assert_eq!(
+        client.query_status().unwrap_err().status,
+        QMP_ERR_DISCONNECTED
+    );
+    drop(client);
+    assert_eq!(
+        qemu.connect().unwrap().query_status(),
+        Ok((true, "running".to_owned()))
+    );
+}
+
+#[test]
+fn f58_the_human_monitors_errors_are_its_text() {
     if missing("qemu-system-x86_64") {
         return;
     }

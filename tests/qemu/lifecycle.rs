@@ -30,7 +30,7 @@ fn quit_succeeds_a_hundred_times() {
 }
 
 #[test]
-fn events_come_before_the_reply_of_the_command_that_caused_them() {
+fn f70_events_come_before_the_reply_of_the_command_that_caused_them() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -68,7 +68,7 @@ fn a_refused_command_has_qemus_words() {
 }
 
 #[test]
-fn a_signal_that_ends_qemu_is_told() {
+fn f75_a_signal_that_ends_qemu_is_told() {
     if missing("qemu-system-x86_64") {
         return;
     }
@@ -88,4 +88,30 @@ fn a_signal_that_ends_qemu_is_told() {
     let notice = client.poll_event(LONG).unwrap_err();
     assert_eq!(notice.status, QMP_ERR_DISCONNECTED);
     assert!(notice.message.contains("unknown"), "{}", notice.message);
+}
+
+#[test]
+fn f76_resets_and_the_two_ends_of_a_device_are_all_told() {
+    if missing("qemu-system-x86_64") {
+        return;
+    }
+    let qemu = Qemu::start_guest("ignores", &["-device", "virtio-rng-pci,id=rng"]);
+    let client = qemu.connect().unwrap();
+    qemu.wait_until_armed();
+    // The guest does not let it go, so it goes when the firmware runs again.
+    let arguments = "{\"id\": \"rng\"}";
+    client.execute("device_del", Some(arguments), LONG).unwrap();
+    let (mut resets, mut deleted) = (0, Vec::new());
+    client.call("system_reset").unwrap();
+    while resets == 0 || deleted.len() < 2 {
+        let event = client.poll_event(LONG).unwrap();
+        assert_eq!(event.lost, 0);
+        match event.name.as_str() {
+            "RESET" => resets += 1,
+            "DEVICE_DELETED" => deleted.push(event.data.unwrap()),
+            other => panic!("{other}"),
+        }
+    }
+    assert!(deleted[0].contains("/virtio-backend\"") && !deleted[0].contains("\"device\""));
+    assert!(deleted[1].contains("\"device\": \"rng\""));
 }

@@ -4,9 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agent;
 mod connecting;
+mod dying;
 mod large;
 mod lifecycle;
+mod shutdown;
 mod siblings;
 mod stopped;
 mod threads;

@@ -7,7 +7,7 @@ use super::support::LONG;
 use super::support::qemu::{Qemu, missing};
 
 #[test]
-fn after_a_stop_every_call_gets_its_own_reply() {
+fn f37_f47_after_a_stop_every_call_gets_its_own_reply() {
     if missing("qemu-system-x86_64") {
         return;
     }

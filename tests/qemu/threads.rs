@@ -21,7 +21,7 @@ impl Drop for Finished<'_> {
 }
 
 #[test]
-fn no_reply_is_mixed_up_during_a_flood_of_events() {
+fn f100_no_reply_is_mixed_up_during_a_flood_of_events() {
     if missing("qemu-system-x86_64") {
         return;
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The exported functions in Rust's clothes: outputs are taken over, freed, and checked to be empty on failure.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
+use std::sync::{Arc, Mutex};
 
 use qmp::ffi::*;
 
@@ -17,6 +18,53 @@ pub struct Options {
     pub max_message_bytes: Option<u64>,
     pub event_capacity: Option<u64>,
     pub wait_for_socket: bool,
+}
+
+/// Is called with each log line's level and text.
+pub type Logger = Box<dyn Fn(i32, &str) + Send + Sync>;
+
+/// Log lines, kept.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<(i32, String)>>>);
+
+impl Log {
+    /// One that keeps what it gets here.
+    pub fn logger(&self) -> Logger {
+        let log = self.clone();
+        Box::new(move |level, line| log.0.lock().unwrap().push((level, line.to_owned())))
+    }
+
+    /// The lines of a level that hold a text.
+    pub fn lines(&self, level: i32, text: &str) -> Vec<String> {
+        let lines = self.0.lock().unwrap();
+        let wanted = lines
+            .iter()
+            .filter(|(at, line)| *at == level && line.contains(text));
+        wanted.map(|(_, line)| line.clone()).collect()
+    }
+}
+
+/// A token; every call with it ends when it is triggered.
+pub struct Cancel(*mut qmp_cancel);
+
+// Every function may be called from any thread.
+unsafe impl Send for Cancel {}
+unsafe impl Sync for Cancel {}
+
+impl Cancel {
+    pub fn new() -> Cancel {
+        Cancel(qmp_cancel_new())
+    }
+
+    pub fn trigger(&self) {
+        assert_eq!(qmp_cancel_trigger(self.0), QMP_OK);
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        qmp_cancel_free(self.0);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -52,10 +100,17 @@ impl Client {
         wanted: Options,
         timeout_ms: i64,
     ) -> Result<Client, Failure> {
-        let address = CString::new(address).unwrap();
-        let (mut client, mut error) = (ptr::null_mut(), ptr::null_mut());
-        unsafe {
-            let options = qmp_options_new();
+        Client::connect_logged(address, wanted, timeout_ms, None)
+    }
+
+    /// With a logger, which gets every line.
+    pub fn connect_logged(
+        address: &str,
+        wanted: Options,
+        timeout_ms: i64,
+        logger: Option<Logger>,
+    ) -> Result<Client, Failure> {
+        Client::connect_set(address, timeout_ms, |options| {
             if let Some(bytes) = wanted.max_message_bytes {
                 assert_eq!(qmp_options_set_max_message_bytes(options, bytes), QMP_OK);
             }
@@ -66,6 +121,35 @@ impl Client {
                 qmp_options_set_wait_for_socket(options, wanted.wait_for_socket),
                 QMP_OK
             );
+            if let Some(logger) = logger {
+                let data = Box::into_raw(Box::new(logger)).cast();
+                let (level, destroy) = (QMP_LOG_TRACE, Some(forget as _));
+                let status =
+                    unsafe { qmp_options_set_log(options, level, Some(write), data, destroy) };
+                assert_eq!(status, QMP_OK);
+            }
+        })
+    }
+
+    /// To a guest agent, whose socket is waited for.
+    pub fn connect_agent(address: &str, timeout_ms: i64) -> Result<Client, Failure> {
+        Client::connect_set(address, timeout_ms, |options| {
+            let dialect = QMP_DIALECT_GUEST_AGENT;
+            assert_eq!(qmp_options_set_dialect(options, dialect), QMP_OK);
+            assert_eq!(qmp_options_set_wait_for_socket(options, true), QMP_OK);
+        })
+    }
+
+    fn connect_set(
+        address: &str,
+        timeout_ms: i64,
+        set: impl FnOnce(*mut qmp_options),
+    ) -> Result<Client, Failure> {
+        let address = CString::new(address).unwrap();
+        let (mut client, mut error) = (ptr::null_mut(), ptr::null_mut());
+        unsafe {
+            let options = qmp_options_new();
+            set(options);
             let cancel = ptr::null_mut();
             let status = qmp_connect(
                 address.as_ptr(),
@@ -86,10 +170,20 @@ impl Client {
         arguments: Option<&str>,
         timeout_ms: i64,
     ) -> Result<String, Failure> {
+        self.execute_until(command, arguments, timeout_ms, None)
+    }
+
+    pub fn execute_until(
+        &self,
+        command: &str,
+        arguments: Option<&str>,
+        timeout_ms: i64,
+        cancel: Option<&Cancel>,
+    ) -> Result<String, Failure> {
         let command = CString::new(command).unwrap();
         let arguments = arguments.map(|text| CString::new(text).unwrap());
         let arguments = arguments.as_ref().map_or(ptr::null(), |text| text.as_ptr());
-        let cancel = ptr::null_mut();
+        let cancel = cancel.map_or(ptr::null_mut(), |cancel| cancel.0);
         let (mut reply, mut error) = (ptr::null_mut(), ptr::null_mut());
         unsafe {
             let status = qmp_execute_json(
@@ -227,6 +321,15 @@ unsafe fn outcome(status: qmp_status, error: *mut qmp_error, written: bool) -> R
         );
         Err(failure)
     }
+}
+
+unsafe extern "C" fn write(logger: *mut c_void, level: i32, message: *const c_char) {
+    let (logger, line) = unsafe { (&*logger.cast::<Logger>(), text(message)) };
+    logger(level, &line);
+}
+
+unsafe extern "C" fn forget(logger: *mut c_void) {
+    drop(unsafe { Box::from_raw(logger.cast::<Logger>()) });
 }
 
 unsafe fn take_string(string: *mut c_char) -> String {

@@ -13,6 +13,10 @@ use super::Folder;
 
 pub const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": "hostile"}, "capabilities": ["oob"]}}"#;
 
+/// What qemu-ga says to the mark.
+pub const STRAY_MARK: &str =
+    "{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON parse error, stray '\\uFFFD'\"}}\n";
+
 pub struct Hostile {
     folder: Folder,
     thread: Option<JoinHandle<()>>,
@@ -44,6 +48,15 @@ impl Hostile {
     pub fn negotiated(script: impl FnOnce(&mut Peer) + Send + 'static) -> Hostile {
         Hostile::start(|peer| {
             peer.negotiate();
+            script(peer);
+        })
+    }
+
+    /// As `start`, of a guest agent that has answered the sync.
+    pub fn synced(script: impl FnOnce(&mut Peer) + Send + 'static) -> Hostile {
+        Hostile::start(|peer| {
+            let sync = peer.sync();
+            peer.answer_sync(&sync);
             script(peer);
         })
     }
@@ -115,6 +128,25 @@ impl Peer {
         self.succeed(&command, "{}");
     }
 
+    /// The next sync to a guest agent, behind its mark.
+    pub fn sync(&mut self) -> Command {
+        while self.received.is_empty() {
+            assert_ne!(self.read_piece(1), 0, "the client left");
+        }
+        assert_eq!(self.received.remove(0), 0xff);
+        let sync = self.command();
+        assert_eq!(sync.name, "guest-sync-delimited");
+        assert_eq!(sync.arguments["id"], sync.id);
+        sync
+    }
+
+    /// As qemu-ga does: first a complaint about the mark, which has no id, then its own mark.
+    pub fn answer_sync(&mut self, sync: &Command) {
+        self.send(STRAY_MARK);
+        self.send(b"\xff");
+        self.succeed(sync, &sync.id.to_string());
+    }
+
     /// The next command; panics when the connection ends first.
     pub fn command(&mut self) -> Command {
         self.next_command().expect("the client left")
@@ -143,6 +175,16 @@ impl Peer {
                 return None;
             }
         }
+    }
+
+    /// The first byte that comes within this time, if one does.
+    pub fn next_within(&mut self, time: Duration) -> Option<u8> {
+        let limit = self.stream.read_timeout().unwrap();
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut byte = [0];
+        let read = self.stream.read(&mut byte);
+        self.stream.set_read_timeout(limit).unwrap();
+        (read.unwrap_or(0) == 1).then_some(byte[0])
     }
 
     /// Receives up to `size` bytes of the next command; 0 when the connection has ended.

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod hostile;
 pub mod qemu;
+pub mod serial;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

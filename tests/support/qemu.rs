@@ -2,9 +2,12 @@
 //! Real QEMU processes, killed when their test ends.
 
 use std::io::Write;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 
 use super::Folder;
 use super::client::{Client, Failure, Options};
@@ -52,6 +55,30 @@ impl Qemu {
         )
     }
 
+    /// As `start`, with a guest of tests/guest that listens to its power button.
+    pub fn start_guest(temper: &str, arguments: &[&str]) -> Qemu {
+        let image = format!(
+            "file={},format=raw,if=ide,snapshot=on",
+            guest(temper).display()
+        );
+        let folder = Folder::new();
+        let socket = format!("unix:{},server=on,wait=off", folder.join("qmp").display());
+        let armed = format!("file:{}", folder.join("armed").display());
+        let machine = ["-drive", &image, "-serial", &armed, "-qmp", &socket];
+        Qemu::spawn(
+            folder,
+            "qemu-system-x86_64",
+            &[MACHINE, &machine, arguments].concat(),
+        )
+    }
+
+    /// The guest has begun to listen to its button.
+    pub fn wait_until_armed(&self) {
+        super::wait_until("the guest's button", || {
+            std::fs::read(self.folder.join("armed")).is_ok_and(|said| said.contains(&b'A'))
+        });
+    }
+
     /// As `start`, with `mode` among the monitor's settings, "pretty=on" for instance.
     pub fn start_with_monitor(mode: &str) -> Qemu {
         let folder = Folder::new();
@@ -77,16 +104,34 @@ impl Qemu {
         )
     }
 
+    /// A guest agent on this very machine. Tests send it nothing that changes anything.
+    pub fn start_agent() -> Qemu {
+        let folder = Folder::new();
+        let socket = folder.join("qmp").display().to_string();
+        Qemu::spawn_agent(folder, "unix-listen", &socket)
+    }
+
+    /// As `start_agent`, behind a serial port.
+    pub fn start_agent_at(device: &str) -> Qemu {
+        Qemu::spawn_agent(Folder::new(), "isa-serial", device)
+    }
+
+    fn spawn_agent(folder: Folder, method: &str, path: &str) -> Qemu {
+        let state = folder.path().display().to_string();
+        let arguments = ["-m", method, "-p", path, "-t", &state];
+        Qemu::spawn(folder, "qemu-ga", &arguments)
+    }
+
     /// Another machine on the same socket, after this one has ended.
-    pub fn restart(mut self) -> Qemu {
+    pub fn restart(&mut self) {
         self.kill();
         let folder = std::mem::replace(&mut self.folder, Folder::new());
         let socket = format!("unix:{},server=on,wait=off", folder.join("qmp").display());
-        Qemu::spawn(
+        *self = Qemu::spawn(
             folder,
             "qemu-system-x86_64",
             &[MACHINE, &["-qmp", &socket]].concat(),
-        )
+        );
     }
 
     fn spawn(folder: Folder, program: &str, arguments: &[&str]) -> Qemu {
@@ -128,12 +173,31 @@ impl Qemu {
         Client::connect_with(&self.address(), options, super::LONG)
     }
 
+    /// A client over a given descriptor, and a copy of that.
+    pub fn connect_given(&self) -> (Client, UnixStream) {
+        drop(self.connect().unwrap()); // it listens
+        let stream = UnixStream::connect(self.socket()).unwrap();
+        let copy = stream.try_clone().unwrap();
+        let address = format!("fd:{}", stream.into_raw_fd());
+        (Client::connect(&address, super::LONG).unwrap(), copy)
+    }
+
+    /// Stands still from here on, until SIGCONT.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        super::wait_until("QEMU to stand still", || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('T')
+        });
+    }
+
     pub fn signal(&self, signal: i32) {
         let status = unsafe { libc::kill(self.child.id() as i32, signal) };
         assert_eq!(status, 0, "{}", std::io::Error::last_os_error());
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
     }
@@ -143,4 +207,31 @@ impl Drop for Qemu {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The disk of a guest, built when it is first asked for.
+fn guest(temper: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
+    // The tests stand in TARGET/PROFILE/deps.
+    let program = std::env::current_exe().unwrap();
+    let folder = program.ancestors().nth(3).unwrap().join("guest");
+    BUILT.call_once(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
+        let out = format!("OUT={}", folder.display());
+        let status = Command::new("make")
+            .arg("-sC")
+            .arg(source)
+            .arg(out)
+            .status();
+        assert!(status.unwrap().success(), "the guests cannot be built");
+    });
+    folder.join(format!("{temper}.img"))
+}
+
+/// Whether something that was sent waits to be received.
+pub fn has_unread(stream: &UnixStream) -> bool {
+    let mut unread = 0;
+    let status = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut unread) };
+    assert_eq!(status, 0, "{}", std::io::Error::last_os_error());
+    unread > 0
 }

@@ -34,6 +34,36 @@ fn frames(bytes: usize, text: &[u8]) -> Vec<String> {
     feed(&mut framer(bytes), text)
 }
 
+/// The 0xFF before a guest agent's answer to a sync ends what was begun for somebody else.
+#[test]
+fn a_mark_starts_afresh_wherever_it_stands_while_that_is_wanted() {
+    for left_over in [
+        &b""[..],
+        b"{\"return\": {\"out-data\": \"aGVs",
+        b"bG8=\"}, \"id\": 3}\n",
+        b"{\"id\": 1}garbage {",
+        b"{\"return\": inf",
+        b"{\"return\": \"0123456789012345678901234567890123456789012345678901234567890123456789",
+        b"                                                                              ",
+        b"\xff\xff{\"return\": \xff",
+        b"\xef\xbb",
+    ] {
+        let text = [left_over, b"\xff{\"return\": 7}\n{\"last\""].concat();
+        for piece in [1, 7, text.len()] {
+            let mut framer = framer(64);
+            framer.set_objects_only(true);
+            framer.set_restarts(true);
+            let pieces = text
+                .chunks(piece)
+                .flat_map(|piece| feed(&mut framer, piece));
+            let last = pieces.last().unwrap();
+            assert_eq!(last, "message {\"return\": 7}", "{}", text.escape_ascii());
+            framer.set_restarts(false);
+            assert_eq!(feed(&mut framer, b": \"\xff\"}{}").len(), 2);
+        }
+    }
+}
+
 fn mixed() -> Vec<u8> {
     [
         &b"\xef\xbb\xbf{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": [\"oob\"]}}\r\n"[..],

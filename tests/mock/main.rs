@@ -9,7 +9,13 @@ use qmp::ffi::QMP_SHUTDOWN_GUEST;
 use qmp::mock::Mock;
 use serde_json::{Value, json};
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod endure;
+mod faults;
+mod script;
+
 use support::client::Client;
 use support::qemu::{Qemu, missing};
 use support::{LONG, wait_until};
@@ -118,8 +124,8 @@ fn it_counts_what_it_receives_and_sends_what_it_is_told() {
     client.say(r#"{"execute":"nonsense"}"#);
     client.hear();
     assert_eq!(mock.bytes_received() - before, 22);
-    assert_eq!(mock.commands_received(), ["qmp_capabilities", "nonsense"]);
-    mock.emit(r#"{"event": "WATCHDOG"}"#);
+    assert_eq!(mock.received_json(), r#"[{"execute": "nonsense"}]"#);
+    mock.send("{\"event\": \"WATCHDOG\"}\n");
     assert_eq!(client.hear(), json!({"event": "WATCHDOG"}));
 }
 
@@ -144,7 +150,7 @@ fn the_library_takes_it_for_a_vm() {
         assert_eq!(client.call(command).as_deref(), Ok("{}"));
         assert_eq!(client.event().as_deref(), Ok(event));
     }
-    mock.emit(r#"{"event": "WATCHDOG"}"#);
+    mock.emit("WATCHDOG", None).unwrap();
     assert_eq!(client.event().as_deref(), Ok("WATCHDOG"));
     assert_eq!(
         client.call("nonsense").unwrap_err().class,
@@ -201,6 +207,8 @@ impl Raw {
     }
 
     fn hear(&mut self) -> Value {
+        let time = Some(Duration::from_millis(LONG as u64));
+        self.0.get_ref().set_read_timeout(time).unwrap();
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()

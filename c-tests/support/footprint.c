@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "footprint.h"
+
+#include "check.h"
+
+#include <dirent.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *do_nothing(void *data)
+{
+    return data;
+}
+
+/* ThreadSanitizer starts a thread of its own with the first of the program, and keeps it: so have it do so now. */
+__attribute__((constructor)) static void start_tools(void)
+{
+    pthread_t thread;
+    if (is_instrumented() && pthread_create(&thread, NULL, do_nothing, NULL) == 0)
+        pthread_join(thread, NULL);
+}
+
+/* Entries of a directory of /proc/self whose link, if one is asked for, is this; -1: no descriptor is free. */
+static int count_entries(const char *path, const char *link)
+{
+    int count = 0;
+    DIR *directory = opendir(path);
+    if (!directory)
+        return -1;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        char target[64] = "";
+        if (link && readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1) < 0)
+            continue;
+        count += entry->d_name[0] != '.' && (!link || strcmp(target, link) == 0);
+    }
+    closedir(directory);
+    return count;
+}
+
+int count_descriptors(void)
+{
+    return count_entries("/proc/self/fd", NULL) - 1; /* the directory's own */
+}
+
+int count_threads(void)
+{
+    return count_entries("/proc/self/task", NULL);
+}
+
+struct footprint footprint_take(void)
+{
+    /* A thread that stays has an epoll set, and an eventfd by which it is woken. */
+    int staying = count_entries("/proc/self/fd", "anon_inode:[eventpoll]");
+    return (struct footprint){
+        .descriptors = count_descriptors() - 2 * staying,
+        .threads = count_threads() - staying,
+        .bytes = memory_is_countable() ? mallinfo2().uordblks + mallinfo2().hblkhd : 0,
+    };
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use std::borrow::Cow;
+
+use super::*;
+
+fn view<'a>(name: &'a str, json: &'a str) -> EventView<'a> {
+    EventView {
+        name: Cow::Borrowed(name),
+        json,
+        data: None,
+        timestamp: Some((5, 6)),
+    }
+}
+
+const JSON: &str = "{\"event\": \"X\"}";
+
+/// What `view(name, JSON)` costs, for a name of one letter.
+const COST: usize = mem::size_of::<Entry>() + JSON.len() + 1 + 1 + 1;
+
+fn push(queue: &mut EventQueue, names: &[&str]) {
+    for name in names {
+        queue.push(&view(name, JSON));
+    }
+}
+
+/// Name, sequence and how many were lost of each that is left.
+fn take_all(queue: &mut EventQueue) -> Vec<(String, u64, u64)> {
+    std::iter::from_fn(|| queue.take().unwrap())
+        .map(|event| (event.name().to_owned(), event.sequence, event.lost))
+        .collect()
+}
+
+fn taken(name: &str, sequence: u64, lost: u64) -> (String, u64, u64) {
+    (name.to_owned(), sequence, lost)
+}
+
+#[test]
+fn texts_are_kept_apart() {
+    let json = "{\"event\": \"STOP\", \"data\": {\"é\": 1}}";
+    let mut queue = EventQueue::new(1, 1 << 20);
+    queue.push(&EventView {
+        data: Some(&json[26..json.len() - 1]),
+        ..view("STOP", json)
+    });
+    let event = queue.take().unwrap().unwrap();
+    assert_eq!(event.name(), "STOP");
+    assert_eq!(event.json(), json);
+    assert_eq!(event.data(), Some("{\"é\": 1}"));
+    let with_nul = format!("{json}\0");
+    assert_eq!(
+        event.c_texts(),
+        ("STOP\0", Some("{\"é\": 1}\0"), &*with_nul)
+    );
+    assert_eq!(event.timestamp, (5, 6));
+
+    queue.push(&EventView {
+        timestamp: None,
+        ..view("A", JSON)
+    });
+    let event = queue.take().unwrap().unwrap();
+    assert_eq!((event.data(), event.c_texts().1), (None, None));
+    assert_eq!(event.timestamp, (-1, -1));
+}
+
+#[test]
+fn f71_the_oldest_unimportant_event_is_lost_first_and_counted() {
+    let mut queue = EventQueue::new(3, usize::MAX);
+    push(&mut queue, &["SHUTDOWN", "A", "B", "C", "D"]);
+    assert_eq!(
+        take_all(&mut queue),
+        [taken("SHUTDOWN", 1, 0), taken("C", 4, 2), taken("D", 5, 0)]
+    );
+}
+
+#[test]
+fn f71_important_events_are_lost_when_there_is_nothing_else() {
+    let mut queue = EventQueue::new(2, usize::MAX);
+    push(&mut queue, &["STOP", "STOP", "STOP", "ORDINARY"]);
+    assert_eq!(
+        take_all(&mut queue),
+        [taken("STOP", 2, 1), taken("STOP", 3, 0)]
+    );
+    push(&mut queue, &["ORDINARY"]);
+    assert_eq!(take_all(&mut queue), [taken("ORDINARY", 5, 1)]);
+}
+
+#[test]
+fn f71_bytes_are_bounded_too() {
+    let mut queue = EventQueue::new(100, 2 * 2 * COST);
+    push(&mut queue, &["STOP", "A", "B", "C", "D"]);
+    assert_eq!(
+        take_all(&mut queue),
+        [taken("STOP", 1, 0), taken("C", 4, 2), taken("D", 5, 0)]
+    );
+}
+
+#[test]
+fn an_event_that_is_too_large_by_itself_costs_no_other() {
+    let mut queue = EventQueue::new(100, 2 * COST);
+    push(&mut queue, &["A", "TOO-LARGE", "STOP"]);
+    assert_eq!(take_all(&mut queue), [taken("A", 1, 0)]);
+    push(&mut queue, &["B"]);
+    assert_eq!(take_all(&mut queue), [taken("B", 4, 2)]);
+}
+
+/// Whatever the sizes: the memory stays within the bound, and what is kept is what came.
+#[test]
+fn f71_a_flood_takes_no_more_memory_than_allowed() {
+    let most = 100_000;
+    let mut queue = EventQueue::new(1000, 2 * most);
+    let json = |n: usize| {
+        format!(
+            "{{\"event\": \"é\", \"data\": \"{}\"}}",
+            "é".repeat(n * n % 7001)
+        )
+    };
+    for n in 0..5000 {
+        queue.push(&view("A", &json(n)));
+        let ring = &queue.ordinary;
+        assert!(ring.texts.capacity() <= most);
+        assert!(ring.texts.len() + ring.entries.len() * mem::size_of::<Entry>() <= most);
+        if n % 3 == 0 {
+            let event = queue.take().unwrap().unwrap();
+            assert_eq!(event.json(), json(event.sequence as usize - 1));
+        }
+    }
+    let mut last = 0;
+    while let Some(event) = queue.take().unwrap() {
+        assert_eq!(event.json(), json(event.sequence as usize - 1));
+        last = event.sequence;
+    }
+    assert_eq!(last, 5000);
+    assert_eq!(queue.ordinary.texts.capacity(), 0);
+}
+
+#[test]
+fn a_concluded_job_is_important_and_a_running_one_is_not() {
+    let job = |data| {
+        is_important(&EventView {
+            data: Some(data),
+            ..view("JOB_STATUS_CHANGE", JSON)
+        })
+    };
+    assert!(job("{\"status\": \"concluded\"}"));
+    assert!(!job("{\"status\": \"running\"}"));
+}
