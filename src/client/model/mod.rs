@@ -94,7 +94,7 @@ impl Stage {
         });
         // A shared socket is polled before every receive.
         let (shared, address) = (chance(2), "model".to_owned());
-        let connection = Connection::new(socket, shared, Before::now(), address, options);
+        let connection = Connection::new(socket, shared, Before::now(), address, options, None);
         connection.greet(&forever()).unwrap();
         connection.register().unwrap();
         Stage { connection, server }
