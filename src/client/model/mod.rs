@@ -38,7 +38,7 @@ fn check(scenario: fn()) {
         run(ReplayScheduler::new_from_encoded(schedule.trim()), scenario);
         return;
     }
-    let iterations = number("MODEL_ITERATIONS", 2000) as usize;
+    let iterations = number("MODEL_ITERATIONS", 4000) as usize;
     let seed = number("MODEL_SEED", 1);
     run(RandomScheduler::new_from_seed(seed, iterations), scenario);
     for depth in [2, 4] {
