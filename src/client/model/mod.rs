@@ -38,7 +38,7 @@ fn check(scenario: fn()) {
         run(ReplayScheduler::new_from_encoded(schedule.trim()), scenario);
         return;
     }
-    let iterations = number("MODEL_ITERATIONS", 2000) as usize;
+    let iterations = number("MODEL_ITERATIONS", 4000) as usize;
     let seed = number("MODEL_SEED", 1);
     run(RandomScheduler::new_from_seed(seed, iterations), scenario);
     for depth in [2, 4] {
@@ -94,7 +94,7 @@ impl Stage {
         });
         // A shared socket is polled before every receive.
         let (shared, address) = (chance(2), "model".to_owned());
-        let connection = Connection::new(socket, shared, Before::now(), address, options);
+        let connection = Connection::new(socket, shared, Before::now(), address, options, None);
         connection.greet(&forever()).unwrap();
         connection.register().unwrap();
         Stage { connection, server }
