@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-pub use real::Direction;
+pub use real::*;
 
 use super::{check, model};
 
