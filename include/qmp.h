@@ -335,6 +335,19 @@ qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events)
 qmp_status qmp_options_set_out_of_band(qmp_options *options, bool wanted);
 
 /**
+ * Sets whether the caller's own loop drives the client, and no thread of the library: with qmp_fd
+ * and qmp_process. Default false.
+ *
+ * The library starts no thread for such a client at all, so a host name cannot be looked up for it,
+ * and its callbacks are of the kind QMP_ON_DISPATCH. Calls that wait work as ever; between them
+ * nothing is read unless qmp_process is called.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+ * Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_own_loop(qmp_options *options, bool wanted);
+
+/**
  * Sets how long a command may take whose caller passes QMP_DEFAULT_TIMEOUT, over the built-in table.
  * A command's own name counts before patterns, and a longer pattern before a shorter one.
  *
@@ -1088,6 +1101,42 @@ qmp_status qmp_batch_next(qmp_batch *batch,
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
 qmp_status qmp_batch_fd(qmp_batch *batch, int32_t *fd, qmp_error **error);
+
+/* ---- A client in the caller's own loop, without a thread of the library ---- */
+
+/**
+ * Gives the descriptor of a client that the caller's loop drives: while it is readable, call
+ * qmp_process. It is the same for the client's whole life, and everything is in it: what the VM
+ * sends, what it did not take yet, the end.
+ *
+ * Wait for it with poll, epoll, select, or a loop's library; do not read from it. It belongs to the
+ * client: take it out of your loop before qmp_close.
+ *
+ * client: which; its options had qmp_options_set_own_loop. fd: gets the descriptor, 0 on failure.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the library's thread drives it; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_fd(qmp_client *client, int32_t *fd, qmp_error **error);
+
+/**
+ * Does what there is to do for a client that the caller's loop drives: reads what came, sends what
+ * waits to be sent, and runs the callbacks set with QMP_ON_DISPATCH. It never waits. Then poll events,
+ * requests and batches with a timeout of 0.
+ *
+ * client: which; its options had qmp_options_set_own_loop. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK, also if there was nothing to do; QMP_ERR_DISCONNECTED: the connection has ended,
+ * take the descriptor out of your loop; QMP_ERR_INVALID_ARGUMENT: also if the library's thread drives
+ * it; QMP_ERR_CLOSED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too. Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_process(qmp_client *client,
+                       qmp_error **error);
 
 /* ---- The VM's state, and shutting it down ---- */
 

@@ -14,6 +14,7 @@ use super::io_thread::{self, Registration};
 use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
+use super::own_loop::OwnLoop;
 use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
@@ -52,6 +53,8 @@ pub struct Connection {
     pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
     pub timeouts: Timeouts,
+    /// By the caller's loop, and no thread of the library.
+    pub(super) driven: bool,
     /// Out-of-band commands are wanted.
     pub(super) out_of_band: bool,
     /// The socket was given: others may have copies of it and change its mode.
@@ -101,6 +104,9 @@ pub struct State {
     pub(super) last_subscription: u64,
     pub(super) watchers: Watchers,
     pub(super) dispatch_signal: Signal,
+    pub(super) own_loop: Option<Arc<OwnLoop>>,
+    /// In the caller's loop: there is something to do that the socket does not tell.
+    pub(super) work: Signal,
 }
 
 /// What the I/O thread does for the connection while no caller reads.
@@ -149,6 +155,7 @@ impl Connection {
             address,
             max_message_bytes: options.max_message_bytes,
             timeouts: options.timeouts.clone(),
+            driven: options.own_loop,
             out_of_band: options.out_of_band,
             shared,
             before,
@@ -176,12 +183,17 @@ impl Connection {
                 last_subscription: 0,
                 watchers: Watchers::default(),
                 dispatch_signal: Signal::default(),
+                own_loop: None,
+                work: Signal::default(),
             }),
         })
     }
 
     /// From here on the I/O thread reads whatever comes while nobody calls.
     pub(super) fn register(self: &Arc<Self>) -> Result<()> {
+        if self.driven {
+            return self.begin_own_loop();
+        }
         let mut state = self.state.lock();
         if state.end.is_some() {
             // Its end would be reported for ever.
@@ -316,6 +328,7 @@ impl State {
         let wanted = self.wants_poll();
         self.signal.show(wanted);
         self.update_subscribers();
+        self.update_dispatch();
     }
 
     /// What the I/O thread has to wait for while nobody reads.

@@ -174,6 +174,7 @@ impl Request {
     pub fn attach(&self, place: Place, callback: Arc<dyn Callback<Result<Text>>>) -> Result<()> {
         self.is_open()?;
         if place == Place::Library {
+            self.connection.refuse_if_driven()?;
             super::callbacks::start()
                 .map_err(|e| Error::os("start the library's callback thread", &e))?;
         }

@@ -122,6 +122,7 @@ impl Connection {
         callback: Arc<dyn Callback<Event>>,
     ) -> Result<()> {
         if place == Place::Library {
+            self.refuse_if_driven()?;
             super::callbacks::start()
                 .map_err(|e| Error::os("start the library's callback thread", &e))?;
         }

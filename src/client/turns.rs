@@ -324,7 +324,7 @@ impl Connection {
             reading.framer = state.reader.take();
         }
         let busy = reading.framer.is_none() && !state.is_ended();
-        state.idle.watched |= busy;
+        state.idle.watched |= busy && !self.driven;
         drop(state);
         if let Some(framer) = &mut reading.framer {
             for _ in 0..READS_PER_TURN {
