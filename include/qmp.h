@@ -639,34 +639,6 @@ qmp_status qmp_execute_fd_json(qmp_client *client,
                                char **reply_json,
                                qmp_error **error);
 
-/**
- * Sends a command, and waits for its reply and for an event that it brings about, under one limit.
- * The event is looked for from the moment of sending, so none is missed.
- *
- * command, arguments_json, cancel: as in qmp_execute_json. events, member, value_json: which event,
- * as in qmp_subscribe. timeout_ms: for both together. reply_json: gets the reply, to be freed with
- * qmp_string_free. event: gets the event, to be freed with qmp_event_free. error: gets the error;
- * may be NULL. qmp_poll_event gives the event too.
- *
- * Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
- * the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
- * outcome_unknown true. Any thread. Since 0.1.
- *
- * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
- * or are NULL.
- */
-qmp_status qmp_execute_and_wait(qmp_client *client,
-                                const char *command,
-                                const char *arguments_json,
-                                const char *events,
-                                const char *member,
-                                const char *value_json,
-                                int64_t timeout_ms,
-                                qmp_cancel *cancel,
-                                char **reply_json,
-                                qmp_event **event,
-                                qmp_error **error);
-
 /* ---- Events: what the VM reports by itself ---- */
 
 /**
@@ -697,12 +669,12 @@ typedef struct qmp_event {
     /** The VM's wall clock: seconds since 1970, and microseconds. Both -1 if it did not say. */
     int64_t seconds;
     int64_t microseconds;
-    /** Counts the events of a connection from 1, lost ones included. */
-    uint64_t sequence;
     /**
-     * How many events were lost between the one handed out before and this one, because the
-     * queue was full.
+     * Counts the events of a connection from 1, or those of a subscription that fit its filter,
+     * lost ones included.
      */
+    uint64_t sequence;
+    /** How many events were lost right before this one, because the queue was full. */
     uint64_t lost;
 } qmp_event;
 
@@ -765,8 +737,8 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
  * Gives the oldest event of a certain kind that has not been handed out, or waits for it. It may
  * have come before the call. Other events stay where they are, for qmp_poll_event.
  *
- * client: where from. events, member, value_json: which event, as in qmp_subscribe. timeout_ms,
- * cancel, event, error: as in qmp_poll_event.
+ * client: where from. events, member, value_json: which event, or NULL, as in qmp_subscribe.
+ * timeout_ms, cancel, event, error: as in qmp_poll_event.
  *
  * Returns what qmp_poll_event returns. Any thread. Since 0.1.
  *
@@ -781,6 +753,34 @@ qmp_status qmp_wait_event(qmp_client *client,
                           qmp_cancel *cancel,
                           qmp_event **event,
                           qmp_error **error);
+
+/**
+ * Sends a command, and waits for its reply and for an event that it brings about, under one limit.
+ * The event is looked for from the moment of sending, so none is missed.
+ *
+ * command, cancel: as in qmp_execute_json. arguments_json: the same; may be NULL. events, member,
+ * value_json: which event, or NULL, as in qmp_subscribe. timeout_ms: for both together. reply_json: gets the reply, to be freed with
+ * qmp_string_free. event: gets the event, to be freed with qmp_event_free. error: gets the error;
+ * may be NULL. qmp_poll_event gives the event too.
+ *
+ * Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
+ * the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
+ * outcome_unknown true. Any thread. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+ * or are NULL.
+ */
+qmp_status qmp_execute_and_wait(qmp_client *client,
+                                const char *command,
+                                const char *arguments_json,
+                                const char *events,
+                                const char *member,
+                                const char *value_json,
+                                int64_t timeout_ms,
+                                qmp_cancel *cancel,
+                                char **reply_json,
+                                qmp_event **event,
+                                qmp_error **error);
 
 /* ---- Subscriptions: several consumers of one client's events, and callbacks ---- */
 
@@ -836,8 +836,9 @@ qmp_status qmp_subscribe(qmp_client *client,
                          qmp_error **error);
 
 /**
- * Ends a subscription and frees its handle; its events are gone. A callback that runs at the moment
- * runs to its end, and destroy runs after it. NULL and a stale handle do nothing.
+ * Ends a subscription and frees its handle, before or after its client is closed; its events are
+ * gone. A call that polls it ends with QMP_ERR_CLOSED. A callback that runs at the moment runs to
+ * its end, and destroy runs after it. NULL and a stale handle do nothing.
  *
  * Any thread, callbacks too. Since 0.1.
  */
@@ -864,7 +865,8 @@ qmp_status qmp_subscription_poll(qmp_subscription *subscription,
 /**
  * Gives a descriptor that is readable while qmp_subscription_poll would not wait.
  *
- * Use it as that of qmp_event_fd. It belongs to the subscription.
+ * Use it as that of qmp_event_fd. It belongs to the subscription: take it out of your loop before
+ * qmp_subscription_free. Once the client is closed it stays readable.
  *
  * subscription: whose. fd: gets the descriptor, 0 on failure. error: gets the error; may be NULL.
  *
@@ -877,7 +879,9 @@ qmp_status qmp_subscription_fd(qmp_subscription *subscription, int32_t *fd, qmp_
 
 /**
  * Has a function called with each event of a subscription, those that wait already included, in
- * their order and never two at once. Once, for good: nobody can poll it any more.
+ * their order and never two at once. Once, for good: nobody can poll it any more, and a call that
+ * does ends with QMP_ERR_INVALID_ARGUMENT. After 64 events in a row other subscriptions have
+ * their turn.
  *
  * subscription: whose. place: QMP_ON_LIBRARY_THREAD or QMP_ON_DISPATCH. function: what is called.
  * user_data: given to it; may be NULL. destroy: called with user_data exactly once, when the
@@ -898,7 +902,7 @@ qmp_status qmp_subscription_set_callback(qmp_subscription *subscription,
 
 /**
  * Runs the callbacks of a client that wait for it, on the calling thread: those that were set with
- * QMP_ON_DISPATCH. It never waits for more.
+ * QMP_ON_DISPATCH. It never waits for more, and leaves what comes meanwhile to the next call.
  *
  * client: whose. error: gets the error; may be NULL.
  *

@@ -11,7 +11,7 @@ struct handles sound;
 static server *the_server;
 static char directory[64], transcript[96];
 
-/* An event is there from the start, the guest runs, and quit ends it. */
+/* An event is there from the start and comes with each command, the guest runs, and quit ends it. */
 static void serve_soundly(peer *peer)
 {
     char *command;
@@ -21,6 +21,7 @@ static void serve_soundly(peer *peer)
     peer_say(peer, "{\"event\": \"TICK\"}");
     while (!quit && (command = peer_hear(peer))) {
         quit = is_command(command, "quit");
+        peer_say(peer, "{\"event\": \"TICK\"}");
         peer_answer(peer, command, is_command(command, "query-status") ? "{\"status\": \"running\", \"running\": true}" : "{}");
         free(command);
     }
@@ -43,17 +44,25 @@ void sound_start(void)
     sound_check(); /* a token's descriptor is made when it is first used */
 }
 
-void sound_renew(void)
+void sound_free(void)
 {
+    qmp_subscription_free(sound.subscription);
     qmp_close(sound.client);
     qmp_options_free(sound.options);
     qmp_cancel_free(sound.cancel);
     qmp_mock_stop(sound.mock);
+}
+
+void sound_renew(void)
+{
+    sound_free();
     sound.client = connect_to(sound.address);
     sound.options = qmp_options_new();
     sound.cancel = qmp_cancel_new();
     CHECK_STATUS(qmp_mock_start(NULL, &sound.mock, NULL), QMP_OK);
     CHECK_STATUS(qmp_mock_replay(sound.mock, transcript, NULL), QMP_OK);
+    CHECK_STATUS(qmp_subscribe(sound.client, NULL, NULL, NULL, 0, &sound.subscription, NULL), QMP_OK);
+    CHECK_STATUS(execute(sound.client, "stop"), QMP_OK);
     CHECK(sound.client && sound.options && sound.cancel && sound.mock);
 }
 
@@ -69,9 +78,8 @@ void sound_check(void)
 void sound_stop(void)
 {
     CHECK_STATUS(qmp_close(sound.client), QMP_OK);
-    qmp_options_free(sound.options);
-    qmp_cancel_free(sound.cancel);
     CHECK_STATUS(qmp_mock_stop(sound.mock), QMP_OK);
+    sound_free(); /* stale handles do no harm */
     server_stop(the_server);
     directory_remove(directory);
 }
@@ -110,6 +118,11 @@ qmp_event *sound_event(void)
 void ignore_line(void *user_data, int32_t level, const char *message)
 {
     (void)user_data, (void)level, (void)message;
+}
+
+void ignore_event(void *user_data, const qmp_event *event)
+{
+    (void)user_data, (void)event;
 }
 
 void ignore_data(void *user_data)

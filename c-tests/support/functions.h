@@ -13,6 +13,7 @@ struct handles {
     qmp_client *client;
     qmp_options *options;
     qmp_cancel *cancel;
+    qmp_subscription *subscription; /* of the client, with an event in it */
     qmp_mock *mock; /* plays a transcript without requests */
 };
 
@@ -47,6 +48,7 @@ extern const struct function functions[]; /* up to one without a name; made by f
 /* Arguments with which every function succeeds. */
 extern struct handles sound;
 void sound_start(void);
+void sound_free(void);
 void sound_renew(void); /* fresh handles, after calls that used the others up */
 void sound_check(void); /* the handles still work */
 void sound_stop(void);
@@ -69,6 +71,7 @@ char *sound_string(void);
 qmp_error *sound_error(void);
 qmp_event *sound_event(void);
 void ignore_line(void *user_data, int32_t level, const char *message);
+void ignore_event(void *user_data, const qmp_event *event);
 void ignore_data(void *user_data);
 
 #endif

@@ -245,10 +245,15 @@ impl Connection {
         state.idle.registration = None;
         let end = state.end.as_ref().filter(|_| self.recorder.is_some());
         let ended = end.map_or(CLOSED.into(), |end| end.words().into());
-        let subscriptions = std::mem::take(&mut state.subscriptions);
+        let callbacks: Vec<_> = state
+            .subscriptions
+            .iter_mut()
+            .map(Subscription::close)
+            .collect();
+        state.update_signal();
         drop(state);
         after.wake();
-        drop(subscriptions); // their callbacks' owners may do anything when they go
+        drop(callbacks); // their owners may do anything when they go
         self.record(&mut after.notes, || Entry::Ended(ended));
         after.notes.write();
     }
@@ -310,7 +315,7 @@ impl Connection {
         crate::sys::poll::wait(
             copy.as_fd(),
             crate::sys::poll::Direction::Read,
-            None,
+            [None, None],
             time.into(),
         )
         .unwrap()

@@ -134,7 +134,7 @@ impl Connection {
             drop(state);
             // Nothing but the socket itself, or its shutdown, can end the wait: no poll is needed.
             let plain = !self.shared
-                && wait.cancel.is_none()
+                && wait.is_plain()
                 && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
             let ready = plain || {
                 match wait.ready(self.transport.as_fd(), Direction::Read) {
