@@ -930,7 +930,8 @@ typedef struct qmp_request qmp_request;
 
 /**
  * A callback for a request's outcome: status and, on QMP_OK, reply_json, else error; the other is
- * NULL. Both are valid during the call. The same holds as for qmp_event_fn. Since 0.1.
+ * NULL. Both are valid during the call. It must not unwind, and may call any function of this
+ * library, as a qmp_event_fn. Since 0.1.
  */
 typedef void (*qmp_reply_fn)(void *user_data,
                              qmp_status status,
