@@ -29,6 +29,17 @@ BEGIN {
     sound["uint64_t events"] = "16"
     sound["bool"] = "true"
     sound["const char *path"] = "sound_path()"
+    sound["int32_t place"] = "QMP_ON_LIBRARY_THREAD"
+    sound["int32_t descriptor"] = "sound_descriptor()"
+    sound["bool out_of_band"] = "false"
+    sound["int64_t pid"] = sound["int64_t uid"] = "-1"
+    sound["uint64_t capacity"] = "16"
+    sound["qmp_event_fn function"] = "ignore_event"
+    sound["qmp_reply_fn function"] = "ignore_reply"
+    sound["qmp_late_reply_fn function"] = "ignore_late_reply"
+    sound["qmp_execute_and_wait.command"] = "\"tick\""
+    sound["const char *events"] = sound["const char *member"] = "NULL"
+    sound["qmp_execute_and_wait.value_json"] = sound["qmp_wait_event.value_json"] = sound["qmp_subscribe.value_json"] = "NULL"
 
     # Of the mock.
     sound["qmp_mock_start.address"] = "\"tcp:127.0.0.1:0\""
@@ -50,7 +61,9 @@ BEGIN {
     frees["qmp_event **"] = "qmp_event_free"
     frees["qmp_client **"] = "qmp_close"
     frees["qmp_mock **"] = "qmp_mock_stop"
-    frees["bool *"] = frees["int32_t *"] = frees["uint64_t *"] = ""
+    frees["qmp_subscription **"] = "qmp_subscription_free"
+    frees["qmp_request **"] = "qmp_request_free"
+    frees["bool *"] = frees["int32_t *"] = frees["uint32_t *"] = frees["uint64_t *"] = ""
 }
 
 /^\/\*\*/ { comment = ""; in_comment = 1 }

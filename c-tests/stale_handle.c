@@ -31,11 +31,7 @@ static void f90_every_other_kind_for_every_handle(void)
 static void f90_a_freed_one_for_every_handle(void)
 {
     struct handles freed = sound;
-    qmp_close(sound.client);
-    qmp_options_free(sound.options);
-    qmp_cancel_free(sound.cancel);
-    qmp_mock_stop(sound.mock);
-    sound = (struct handles){.address = sound.address};
+    sound_free();
     sound_renew();
     /* The new ones took the places of the old ones. */
     for (int i = 0; handle_kinds[i]; i++) {

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,13 +50,33 @@ int count_threads(void)
     return count_entries("/proc/self/task", NULL);
 }
 
+/* The library's thread for callbacks stays too, and has no descriptors. */
+static int count_callback_threads(void)
+{
+    int count = 0;
+    DIR *directory = opendir("/proc/self/task");
+    if (!directory)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        char path[300], name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (!file)
+            continue;
+        count += fgets(name, sizeof name, file) && strcmp(name, "qmp-callbacks\n") == 0;
+        fclose(file);
+    }
+    closedir(directory);
+    return count;
+}
+
 struct footprint footprint_take(void)
 {
     /* A thread that stays has an epoll set, and an eventfd by which it is woken. */
     int staying = count_entries("/proc/self/fd", "anon_inode:[eventpoll]");
     return (struct footprint){
         .descriptors = count_descriptors() - 2 * staying,
-        .threads = count_threads() - staying,
+        .threads = count_threads() - staying - count_callback_threads(),
         .bytes = memory_is_countable() ? mallinfo2().uordblks + mallinfo2().hblkhd : 0,
     };
 }

@@ -4,12 +4,16 @@
 #include "directory.h"
 #include "server.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct handles sound;
 static server *the_server;
 static char directory[64], transcript[96];
+static qmp_request *batched;
+static int handed_over = -1; /* the descriptor of the call that runs */
 
 /* An event is there from the start, the guest runs, and quit ends it. */
 static void serve_soundly(peer *peer)
@@ -21,6 +25,8 @@ static void serve_soundly(peer *peer)
     peer_say(peer, "{\"event\": \"TICK\"}");
     while (!quit && (command = peer_hear(peer))) {
         quit = is_command(command, "quit");
+        if (is_command(command, "tick"))
+            peer_say(peer, "{\"event\": \"TICK\"}");
         peer_answer(peer, command, is_command(command, "query-status") ? "{\"status\": \"running\", \"running\": true}" : "{}");
         free(command);
     }
@@ -45,16 +51,21 @@ void sound_start(void)
 
 void sound_renew(void)
 {
-    qmp_close(sound.client);
-    qmp_options_free(sound.options);
-    qmp_cancel_free(sound.cancel);
-    qmp_mock_stop(sound.mock);
-    sound.client = connect_to(sound.address);
+    sound_free();
     sound.options = qmp_options_new();
+    CHECK_STATUS(qmp_options_set_out_of_band(sound.options, true), QMP_OK);
+    CHECK_STATUS(qmp_connect(sound.address, sound.options, PATIENCE_MS, NULL, &sound.client, NULL), QMP_OK);
+    CHECK_STATUS(qmp_subscribe(sound.client, NULL, NULL, NULL, 0, &sound.subscription, NULL), QMP_OK);
+    CHECK_STATUS(qmp_submit_json(sound.client, "stop", NULL, false, &sound.request, NULL), QMP_OK);
+    CHECK_STATUS(qmp_submit_json(sound.client, "stop", NULL, false, &batched, NULL), QMP_OK);
+    sound.batch = qmp_batch_new();
+    CHECK_STATUS(qmp_batch_add(sound.batch, batched, NULL), QMP_OK);
+    CHECK_STATUS(execute(sound.client, "tick"), QMP_OK); /* its event is there, and all was heard */
     sound.cancel = qmp_cancel_new();
     CHECK_STATUS(qmp_mock_start(NULL, &sound.mock, NULL), QMP_OK);
     CHECK_STATUS(qmp_mock_replay(sound.mock, transcript, NULL), QMP_OK);
     CHECK(sound.client && sound.options && sound.cancel && sound.mock);
+    CHECK(sound.subscription && sound.request && sound.batch);
 }
 
 void sound_check(void)
@@ -66,12 +77,24 @@ void sound_check(void)
     CHECK_STATUS(qmp_mock_check_replay(sound.mock, 0, NULL), QMP_OK);
 }
 
+void sound_free(void)
+{
+    qmp_subscription_free(sound.subscription);
+    qmp_batch_free(sound.batch);
+    qmp_request_free(batched);
+    qmp_request_free(sound.request);
+    qmp_close(sound.client);
+    qmp_options_free(sound.options);
+    qmp_cancel_free(sound.cancel);
+    qmp_mock_stop(sound.mock);
+    sound = (struct handles){.address = sound.address};
+}
+
 void sound_stop(void)
 {
     CHECK_STATUS(qmp_close(sound.client), QMP_OK);
-    qmp_options_free(sound.options);
-    qmp_cancel_free(sound.cancel);
     CHECK_STATUS(qmp_mock_stop(sound.mock), QMP_OK);
+    sound_free();
     server_stop(the_server);
     directory_remove(directory);
 }
@@ -110,6 +133,26 @@ qmp_event *sound_event(void)
 void ignore_line(void *user_data, int32_t level, const char *message)
 {
     (void)user_data, (void)level, (void)message;
+}
+
+void ignore_event(void *user_data, const qmp_event *event)
+{
+    (void)user_data, (void)event;
+}
+
+void ignore_reply(void *user_data, qmp_status status, const char *reply_json, const qmp_error *error)
+{
+    (void)user_data, (void)status, (void)reply_json, (void)error;
+}
+
+void ignore_late_reply(void *user_data, const char *command, qmp_status status, const char *reply_json, const qmp_error *error)
+{
+    (void)user_data, (void)command, (void)status, (void)reply_json, (void)error;
+}
+
+int sound_descriptor(void)
+{
+    return handed_over = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 void ignore_data(void *user_data)
@@ -154,6 +197,9 @@ void expect(const struct function *function, unsigned exchanged, void *with, qmp
     struct call call = {function, exchanged, with, QMP_OK};
     size_t heard = sound_heard();
     function->call(&call);
+    if (handed_over >= 0 && (call.status == QMP_ERR_INVALID_ARGUMENT || call.status == QMP_ERR_INVALID_HANDLE))
+        close(handed_over); /* it stayed the caller's */
+    handed_over = -1;
     if (!function->returns_status)
         return;
     if (call.status != expected)

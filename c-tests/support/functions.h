@@ -13,6 +13,9 @@ struct handles {
     qmp_client *client;
     qmp_options *options;
     qmp_cancel *cancel;
+    qmp_subscription *subscription;
+    qmp_request *request;
+    qmp_batch *batch; /* a request of it is answered */
     qmp_mock *mock; /* plays a transcript without requests */
 };
 
@@ -49,6 +52,7 @@ extern struct handles sound;
 void sound_start(void);
 void sound_renew(void); /* fresh handles, after calls that used the others up */
 void sound_check(void); /* the handles still work */
+void sound_free(void);
 void sound_stop(void);
 size_t sound_heard(void); /* bytes sent to the server */
 
@@ -69,6 +73,10 @@ char *sound_string(void);
 qmp_error *sound_error(void);
 qmp_event *sound_event(void);
 void ignore_line(void *user_data, int32_t level, const char *message);
+void ignore_event(void *user_data, const qmp_event *event);
+void ignore_reply(void *user_data, qmp_status status, const char *reply_json, const qmp_error *error);
+void ignore_late_reply(void *user_data, const char *command, qmp_status status, const char *reply_json, const qmp_error *error);
 void ignore_data(void *user_data);
+int sound_descriptor(void);
 
 #endif

@@ -74,7 +74,8 @@ pub unsafe extern "C" fn qmp_execute_json(
 /// Sends a command out of band: it overtakes the commands that wait for their turn, and is executed
 /// while another one runs.
 ///
-/// Needs qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
+/// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. Needs
+/// qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
 /// "migrate-pause", "yank", "query-yank"; others are refused by the VM. Everything else is as in
 /// qmp_execute_json.
 ///
@@ -117,7 +118,8 @@ pub unsafe extern "C" fn qmp_execute_oob_json(
 /// copy of its own if the command was sent. Only after QMP_ERR_INVALID_ARGUMENT,
 /// QMP_ERR_INVALID_HANDLE and QMP_ERR_FORKED it is still the caller's.
 ///
-/// descriptor: an open one. Everything else is as in qmp_execute_json.
+/// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. descriptor:
+/// an open one. Everything else is as in qmp_execute_json.
 ///
 /// Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: the connection is none over a unix
 /// socket, and nothing was sent. Any thread. Since 0.1.
@@ -159,9 +161,9 @@ pub unsafe extern "C" fn qmp_execute_fd_json(
 /// Sends a command, and waits for its reply and for an event that it brings about, under one limit.
 /// The event is looked for from the moment of sending, so none is missed.
 ///
-/// command, arguments_json, cancel: as in qmp_execute_json. events, member, value_json: which event,
-/// as in qmp_subscribe. timeout_ms: for both together. reply_json: gets the reply, to be freed with
-/// qmp_string_free. event: gets the event, to be freed with qmp_event_free. error: gets the error;
+/// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. events,
+/// member, value_json: which event, as in qmp_subscribe, NULL too. timeout_ms: for both together. reply_json: gets the reply, to be freed with
+/// qmp_string_free. cancel: ends the call; may be NULL. event: gets the event, to be freed with qmp_event_free. error: gets the error;
 /// may be NULL. qmp_poll_event gives the event too.
 ///
 /// Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and

@@ -170,7 +170,7 @@ pub unsafe extern "C" fn qmp_event_fd(
 /// Gives the oldest event of a certain kind that has not been handed out, or waits for it. It may
 /// have come before the call. Other events stay where they are, for qmp_poll_event.
 ///
-/// client: where from. events, member, value_json: which event, as in qmp_subscribe. timeout_ms,
+/// client: where from. events, member, value_json: which event, as in qmp_subscribe, NULL too. timeout_ms,
 /// cancel, event, error: as in qmp_poll_event.
 ///
 /// Returns what qmp_poll_event returns. Any thread. Since 0.1.
