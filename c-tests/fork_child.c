@@ -35,6 +35,7 @@ static void connect_the_parent(void)
     parents.options = qmp_options_new();
     parents.cancel = qmp_cancel_new();
     CHECK_STATUS(qmp_mock_start(NULL, &parents.mock, NULL), QMP_OK);
+    CHECK_STATUS(qmp_subscribe(parents.client, NULL, NULL, NULL, 0, &parents.subscription, NULL), QMP_OK);
 }
 
 static void close_the_parent(void)
@@ -43,6 +44,7 @@ static void close_the_parent(void)
     CHECK_STATUS(qmp_options_set_event_capacity(parents.options, 16), QMP_OK);
     CHECK_STATUS(qmp_close(parents.client), QMP_OK);
     CHECK_STATUS(qmp_mock_stop(parents.mock), QMP_OK);
+    qmp_subscription_free(parents.subscription);
     qmp_cancel_free(parents.cancel);
     qmp_options_free(parents.options);
 }

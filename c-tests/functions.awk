@@ -7,6 +7,8 @@
 # Whether a parameter may be NULL is what the header says: its description names NULL, or it is one
 # of the conventions on top of the header (the error; a cancel token that a call uses).
 BEGIN {
+    # Not called here yet.
+    elsewhere = "^qmp_(submit_json|request|batch|peer$|execute_oob_json|execute_fd_json|options_set_expected_peer)"
     print "/* Generated from qmp.h by functions.awk. */\n#include \"functions.h\"\n\n#include <stddef.h>"
 
     # Sound inputs, by "function.parameter", else by declaration, else by type. Handles need none:
@@ -29,17 +31,12 @@ BEGIN {
     sound["uint64_t events"] = "16"
     sound["bool"] = "true"
     sound["const char *path"] = "sound_path()"
-    sound["int32_t place"] = "QMP_ON_LIBRARY_THREAD"
     sound["int32_t descriptor"] = "sound_descriptor()"
     sound["bool out_of_band"] = "false"
+    sound["qmp_fd.client"] = sound["qmp_process.client"] = "sound.driven"
     sound["int64_t pid"] = sound["int64_t uid"] = "-1"
-    sound["uint64_t capacity"] = "16"
-    sound["qmp_event_fn function"] = "ignore_event"
     sound["qmp_reply_fn function"] = "ignore_reply"
     sound["qmp_late_reply_fn function"] = "ignore_late_reply"
-    sound["qmp_execute_and_wait.command"] = "\"tick\""
-    sound["const char *events"] = sound["const char *member"] = "NULL"
-    sound["qmp_execute_and_wait.value_json"] = sound["qmp_wait_event.value_json"] = sound["qmp_subscribe.value_json"] = "NULL"
 
     # Of the mock.
     sound["qmp_mock_start.address"] = "\"tcp:127.0.0.1:0\""
@@ -55,6 +52,14 @@ BEGIN {
     sound["int32_t behaviour"] = "QMP_GUEST_IGNORES"
     sound["uint64_t amount"] = sound["int64_t delay_ms"] = "0"
     sound["int32_t times"] = "1"
+
+    # Of subscriptions. A member and its value go together: both NULL, or neither.
+    sound["const char *events"] = "\"TICK\""
+    sound["const char *member"] = sound["qmp_subscribe.value_json"] = "NULL"
+    sound["qmp_wait_event.value_json"] = sound["qmp_execute_and_wait.value_json"] = "NULL"
+    sound["uint64_t capacity"] = "16"
+    sound["int32_t place"] = "QMP_ON_DISPATCH"
+    sound["qmp_event_fn function"] = "ignore_event"
 
     # Outputs, and what frees them; the error has its own way.
     frees["char **"] = "qmp_string_free"
@@ -91,7 +96,8 @@ in_struct { if (/^}/) in_struct = 0; next }
     sub(/;$/, "", declaration)
     if (declaration ~ /^typedef struct [a-z_]+ [a-z_]+$/) {
         sub(/.* /, "", declaration)
-        handles[declaration] = 1
+        if (declaration !~ elsewhere)
+            handles[declaration] = 1
     } else if (declaration !~ /^typedef /) {
         prototype(declaration)
     }
@@ -115,6 +121,8 @@ function prototype(text,    name, head, tail, count, i, result)
     result = substr(head, 1, length(head) - length(name))
     sub(/ $/, "", result)
     functions_seen++
+    if (name ~ elsewhere)
+        return
     count = split_parameters(tail)
     for (i = 0; i < count; i++)
         if (is_pointer(i)) {

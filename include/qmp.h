@@ -282,18 +282,6 @@ typedef struct qmp_options qmp_options;
 typedef void (*qmp_log_fn)(void *user_data, int32_t level, const char *message);
 
 /**
- * A logger of C's and its user_data, which is destroyed with it.
- * A function that is told of a late reply: the name of its command, and what the command came to:
- * status and, on QMP_OK, reply_json, else error; the other is NULL. All are valid during the call.
- * The same holds as for qmp_log_fn. Since 0.1.
- */
-typedef void (*qmp_late_reply_fn)(void *user_data,
-                                  const char *command,
-                                  qmp_status status,
-                                  const char *reply_json,
-                                  const qmp_error *error);
-
-/**
  * Makes settings, all at their defaults.
  *
  * Returns a handle to be freed with qmp_options_free, or NULL when memory or handles are short.
@@ -345,6 +333,19 @@ qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events)
  * Any thread. Since 0.1.
  */
 qmp_status qmp_options_set_out_of_band(qmp_options *options, bool wanted);
+
+/**
+ * Sets whether the caller's own loop drives the client, and no thread of the library: with qmp_fd
+ * and qmp_process. Default false.
+ *
+ * The library starts no thread for such a client at all, so a host name cannot be looked up for it,
+ * and its callbacks are of the kind QMP_ON_DISPATCH. Calls that wait work as ever; between them
+ * nothing is read unless qmp_process is called.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+ * Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_own_loop(qmp_options *options, bool wanted);
 
 /**
  * Sets how long a command may take whose caller passes QMP_DEFAULT_TIMEOUT, over the built-in table.
@@ -429,25 +430,6 @@ qmp_status qmp_options_set_log(qmp_options *options,
                                qmp_log_fn function,
                                void *user_data,
                                void (*destroy)(void *user_data));
-
-/**
- * Sets a function that is told of late replies: those to commands whose call gave up after sending,
- * or whose request was cancelled or freed. There is none by default, and they are dropped.
- *
- * function: is called once for each, without a lock, by the thread that read it, which may be any,
- * and the library's own. The last 1024 such commands of a client are remembered. user_data: given to
- * it; may be NULL. destroy: called with user_data exactly once, as that of qmp_options_set_log; may
- * be NULL.
- *
- * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: function is NULL; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED. Any thread. Since 0.1.
- *
- * The caller's part: The functions keep to the rules above.
- */
-qmp_status qmp_options_set_late_reply(qmp_options *options,
-                                      qmp_late_reply_fn function,
-                                      void *user_data,
-                                      void (*destroy)(void *user_data));
 
 /**
  * Sets a file to which the session of a client made with these settings is recorded: to see what
@@ -616,8 +598,7 @@ qmp_status qmp_execute_json(qmp_client *client,
  * Sends a command out of band: it overtakes the commands that wait for their turn, and is executed
  * while another one runs.
  *
- * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. Needs
- * qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
+ * Needs qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
  * "migrate-pause", "yank", "query-yank"; others are refused by the VM. Everything else is as in
  * qmp_execute_json.
  *
@@ -642,8 +623,7 @@ qmp_status qmp_execute_oob_json(qmp_client *client,
  * copy of its own if the command was sent. Only after QMP_ERR_INVALID_ARGUMENT,
  * QMP_ERR_INVALID_HANDLE and QMP_ERR_FORKED it is still the caller's.
  *
- * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. descriptor:
- * an open one. Everything else is as in qmp_execute_json.
+ * descriptor: an open one. Everything else is as in qmp_execute_json.
  *
  * Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: the connection is none over a unix
  * socket, and nothing was sent. Any thread. Since 0.1.
@@ -658,34 +638,6 @@ qmp_status qmp_execute_fd_json(qmp_client *client,
                                qmp_cancel *cancel,
                                char **reply_json,
                                qmp_error **error);
-
-/**
- * Sends a command, and waits for its reply and for an event that it brings about, under one limit.
- * The event is looked for from the moment of sending, so none is missed.
- *
- * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. events,
- * member, value_json: which event, as in qmp_subscribe, NULL too. timeout_ms: for both together. reply_json: gets the reply, to be freed with
- * qmp_string_free. cancel: ends the call; may be NULL. event: gets the event, to be freed with qmp_event_free. error: gets the error;
- * may be NULL. qmp_poll_event gives the event too.
- *
- * Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
- * the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
- * outcome_unknown true. Any thread. Since 0.1.
- *
- * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
- * or are NULL.
- */
-qmp_status qmp_execute_and_wait(qmp_client *client,
-                                const char *command,
-                                const char *arguments_json,
-                                const char *events,
-                                const char *member,
-                                const char *value_json,
-                                int64_t timeout_ms,
-                                qmp_cancel *cancel,
-                                char **reply_json,
-                                qmp_event **event,
-                                qmp_error **error);
 
 /* ---- Events: what the VM reports by itself ---- */
 
@@ -717,12 +669,12 @@ typedef struct qmp_event {
     /** The VM's wall clock: seconds since 1970, and microseconds. Both -1 if it did not say. */
     int64_t seconds;
     int64_t microseconds;
-    /** Counts the events of a connection from 1, lost ones included. */
-    uint64_t sequence;
     /**
-     * How many events were lost between the one handed out before and this one, because the
-     * queue was full.
+     * Counts the events of a connection from 1, or those of a subscription that fit its filter,
+     * lost ones included.
      */
+    uint64_t sequence;
+    /** How many events were lost right before this one, because the queue was full. */
     uint64_t lost;
 } qmp_event;
 
@@ -785,8 +737,8 @@ qmp_status qmp_event_fd(qmp_client *client, int32_t *fd, qmp_error **error);
  * Gives the oldest event of a certain kind that has not been handed out, or waits for it. It may
  * have come before the call. Other events stay where they are, for qmp_poll_event.
  *
- * client: where from. events, member, value_json: which event, as in qmp_subscribe, NULL too. timeout_ms,
- * cancel, event, error: as in qmp_poll_event.
+ * client: where from. events, member, value_json: which event, or NULL, as in qmp_subscribe.
+ * timeout_ms, cancel, event, error: as in qmp_poll_event.
  *
  * Returns what qmp_poll_event returns. Any thread. Since 0.1.
  *
@@ -801,6 +753,34 @@ qmp_status qmp_wait_event(qmp_client *client,
                           qmp_cancel *cancel,
                           qmp_event **event,
                           qmp_error **error);
+
+/**
+ * Sends a command, and waits for its reply and for an event that it brings about, under one limit.
+ * The event is looked for from the moment of sending, so none is missed.
+ *
+ * command, cancel: as in qmp_execute_json. arguments_json: the same; may be NULL. events, member,
+ * value_json: which event, or NULL, as in qmp_subscribe. timeout_ms: for both together. reply_json: gets the reply, to be freed with
+ * qmp_string_free. event: gets the event, to be freed with qmp_event_free. error: gets the error;
+ * may be NULL. qmp_poll_event gives the event too.
+ *
+ * Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
+ * the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
+ * outcome_unknown true. Any thread. Since 0.1.
+ *
+ * The caller's part: The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+ * or are NULL.
+ */
+qmp_status qmp_execute_and_wait(qmp_client *client,
+                                const char *command,
+                                const char *arguments_json,
+                                const char *events,
+                                const char *member,
+                                const char *value_json,
+                                int64_t timeout_ms,
+                                qmp_cancel *cancel,
+                                char **reply_json,
+                                qmp_event **event,
+                                qmp_error **error);
 
 /* ---- Subscriptions: several consumers of one client's events, and callbacks ---- */
 
@@ -856,8 +836,9 @@ qmp_status qmp_subscribe(qmp_client *client,
                          qmp_error **error);
 
 /**
- * Ends a subscription and frees its handle; its events are gone. A callback that runs at the moment
- * runs to its end, and destroy runs after it. NULL and a stale handle do nothing.
+ * Ends a subscription and frees its handle, before or after its client is closed; its events are
+ * gone. A call that polls it ends with QMP_ERR_CLOSED. A callback that runs at the moment runs to
+ * its end, and destroy runs after it. NULL and a stale handle do nothing.
  *
  * Any thread, callbacks too. Since 0.1.
  */
@@ -884,7 +865,8 @@ qmp_status qmp_subscription_poll(qmp_subscription *subscription,
 /**
  * Gives a descriptor that is readable while qmp_subscription_poll would not wait.
  *
- * Use it as that of qmp_event_fd. It belongs to the subscription.
+ * Use it as that of qmp_event_fd. It belongs to the subscription: take it out of your loop before
+ * qmp_subscription_free. Once the client is closed it stays readable.
  *
  * subscription: whose. fd: gets the descriptor, 0 on failure. error: gets the error; may be NULL.
  *
@@ -897,7 +879,9 @@ qmp_status qmp_subscription_fd(qmp_subscription *subscription, int32_t *fd, qmp_
 
 /**
  * Has a function called with each event of a subscription, those that wait already included, in
- * their order and never two at once. Once, for good: nobody can poll it any more.
+ * their order and never two at once. Once, for good: nobody can poll it any more, and a call that
+ * does ends with QMP_ERR_INVALID_ARGUMENT. After 64 events in a row other subscriptions have
+ * their turn.
  *
  * subscription: whose. place: QMP_ON_LIBRARY_THREAD or QMP_ON_DISPATCH. function: what is called.
  * user_data: given to it; may be NULL. destroy: called with user_data exactly once, when the
@@ -918,7 +902,7 @@ qmp_status qmp_subscription_set_callback(qmp_subscription *subscription,
 
 /**
  * Runs the callbacks of a client that wait for it, on the calling thread: those that were set with
- * QMP_ON_DISPATCH. It never waits for more.
+ * QMP_ON_DISPATCH. It never waits for more, and leaves what comes meanwhile to the next call.
  *
  * client: whose. error: gets the error; may be NULL.
  *
@@ -970,7 +954,7 @@ typedef void (*qmp_reply_fn)(void *user_data,
  * Sends a command without waiting for its reply. Any number may be under way; each is matched with
  * its own reply.
  *
- * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. out_of_band: as in qmp_execute_oob_json.
+ * client, command, arguments_json: as in qmp_execute_json. out_of_band: as in qmp_execute_oob_json.
  * request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_DISCONNECTED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: out-of-band was not
@@ -995,13 +979,9 @@ qmp_status qmp_submit_json(qmp_client *client,
  * command; may be NULL. reply_json: gets the reply, to be freed with qmp_string_free. error: gets
  * the error; may be NULL.
  *
- * Of several threads that wait one gets the outcome. A wait that another thread ends, by giving the
- * request up or freeing it, may take half a second to notice.
- *
  * Returns what qmp_execute_json returns; QMP_ERR_TIMEOUT and QMP_ERR_CANCELLED, with outcome_unknown
- * false: it is still under way; QMP_ERR_CANCELLED also after qmp_request_cancel; QMP_ERR_CLOSED also
- * when the request is freed meanwhile; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given
- * already, or a callback gets it. Any thread. Since 0.1.
+ * false: it is still under way; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already, or
+ * a callback gets it; QMP_ERR_CANCELLED also after qmp_request_cancel. Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -1028,17 +1008,14 @@ qmp_status qmp_request_cancel(qmp_request *request, int32_t *outcome, qmp_error 
 
 /**
  * Has a function called with a request's outcome, exactly once; also if it has come already. The
- * handle may be freed at once: the callback comes all the same. When the client is closed it is
- * called with QMP_ERR_CLOSED; with QMP_ON_DISPATCH by qmp_close itself, or, if the client is closed
- * already, by this function.
+ * handle may be freed at once: the callback comes all the same.
  *
  * request: which. place: QMP_ON_LIBRARY_THREAD, or QMP_ON_DISPATCH with the request's client.
- * function: what is called. user_data: given to it; may be NULL. destroy: called with user_data
- * exactly once, when the function will not be called any more, also if this fails; may be NULL.
- * error: gets the error; may be NULL.
+ * function, user_data, destroy: as in qmp_subscription_set_callback. error: gets the error; may be
+ * NULL.
  *
- * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already or has a callback,
- * or the request is in a batch; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already or has a callback;
+ * QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks
  * too. Since 0.1.
  *
  * The caller's part: The functions may be called with user_data from any thread; error may be written, or is NULL.
@@ -1075,20 +1052,19 @@ typedef struct qmp_batch qmp_batch;
 qmp_batch *qmp_batch_new(void);
 
 /**
- * Frees a batch. The requests in it go on; calls that wait for it return QMP_ERR_CLOSED. NULL and a stale handle do nothing.
+ * Frees a batch. The requests in it go on. NULL and a stale handle do nothing.
  *
  * Any thread. Since 0.1.
  */
 void qmp_batch_free(qmp_batch *batch);
 
 /**
- * Puts a request into a batch. Its handle stays the caller's. It leaves the batch when qmp_batch_next
- * gives it, when it is cancelled or freed, or when its outcome is taken.
+ * Puts a request into a batch. Its handle stays the caller's.
  *
- * batch: where to. request: which, put into one batch, once. error: gets the error; may be NULL.
+ * batch: where to. request: which, in one batch at most. error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the request's outcome was given already or has a
- * callback, or it was put into a batch; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too.
+ * callback; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too.
  * Since 0.1.
  *
  * The caller's part: error may be written, or is NULL.
@@ -1106,7 +1082,7 @@ qmp_status qmp_batch_add(qmp_batch *batch,
  * may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_NOT_FOUND: there is no request in it;
- * QMP_ERR_CLOSED: it is freed meanwhile; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -1129,6 +1105,42 @@ qmp_status qmp_batch_next(qmp_batch *batch,
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
 qmp_status qmp_batch_fd(qmp_batch *batch, int32_t *fd, qmp_error **error);
+
+/* ---- A client in the caller's own loop, without a thread of the library ---- */
+
+/**
+ * Gives the descriptor of a client that the caller's loop drives: while it is readable, call
+ * qmp_process. It is the same for the client's whole life, and everything is in it: what the VM
+ * sends, what it did not take yet, the end.
+ *
+ * Wait for it with poll, epoll, select, or a loop's library; do not read from it. It belongs to the
+ * client: take it out of your loop before qmp_close.
+ *
+ * client: which; its options had qmp_options_set_own_loop. fd: gets the descriptor, 0 on failure.
+ * error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the library's thread drives it; QMP_ERR_CLOSED;
+ * QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The pointers that are not handles may be written, or are NULL.
+ */
+qmp_status qmp_fd(qmp_client *client, int32_t *fd, qmp_error **error);
+
+/**
+ * Does what there is to do for a client that the caller's loop drives: reads what came, sends what
+ * waits to be sent, and runs the callbacks set with QMP_ON_DISPATCH. It never waits. Then poll events,
+ * requests and batches with a timeout of 0.
+ *
+ * client: which; its options had qmp_options_set_own_loop. error: gets the error; may be NULL.
+ *
+ * Returns QMP_OK, also if there was nothing to do; QMP_ERR_DISCONNECTED: the connection has ended,
+ * take the descriptor out of your loop; QMP_ERR_INVALID_ARGUMENT: also if the library's thread drives
+ * it; QMP_ERR_CLOSED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too. Since 0.1.
+ *
+ * The caller's part: error may be written, or is NULL.
+ */
+qmp_status qmp_process(qmp_client *client,
+                       qmp_error **error);
 
 /* ---- The VM's state, and shutting it down ---- */
 

@@ -15,7 +15,7 @@ static char directory[64], transcript[96];
 static qmp_request *batched;
 static int handed_over = -1; /* the descriptor of the call that runs */
 
-/* An event is there from the start, the guest runs, and quit ends it. */
+/* An event is there from the start and comes with each command, the guest runs, and quit ends it. */
 static void serve_soundly(peer *peer)
 {
     char *command;
@@ -25,8 +25,7 @@ static void serve_soundly(peer *peer)
     peer_say(peer, "{\"event\": \"TICK\"}");
     while (!quit && (command = peer_hear(peer))) {
         quit = is_command(command, "quit");
-        if (is_command(command, "tick"))
-            peer_say(peer, "{\"event\": \"TICK\"}");
+        peer_say(peer, "{\"event\": \"TICK\"}");
         peer_answer(peer, command, is_command(command, "query-status") ? "{\"status\": \"running\", \"running\": true}" : "{}");
         free(command);
     }
@@ -49,9 +48,27 @@ void sound_start(void)
     sound_check(); /* a token's descriptor is made when it is first used */
 }
 
+void sound_free(void)
+{
+    qmp_subscription_free(sound.subscription);
+    qmp_batch_free(sound.batch);
+    qmp_request_free(batched);
+    qmp_request_free(sound.request);
+    qmp_close(sound.client);
+    qmp_close(sound.driven);
+    qmp_options_free(sound.options);
+    qmp_cancel_free(sound.cancel);
+    qmp_mock_stop(sound.mock);
+    sound = (struct handles){.address = sound.address};
+}
+
 void sound_renew(void)
 {
     sound_free();
+    qmp_options *own_loop = qmp_options_new();
+    CHECK_STATUS(qmp_options_set_own_loop(own_loop, true), QMP_OK);
+    CHECK_STATUS(qmp_connect(sound.address, own_loop, PATIENCE_MS, NULL, &sound.driven, NULL), QMP_OK);
+    qmp_options_free(own_loop);
     sound.options = qmp_options_new();
     CHECK_STATUS(qmp_options_set_out_of_band(sound.options, true), QMP_OK);
     CHECK_STATUS(qmp_connect(sound.address, sound.options, PATIENCE_MS, NULL, &sound.client, NULL), QMP_OK);
@@ -60,10 +77,10 @@ void sound_renew(void)
     CHECK_STATUS(qmp_submit_json(sound.client, "stop", NULL, false, &batched, NULL), QMP_OK);
     sound.batch = qmp_batch_new();
     CHECK_STATUS(qmp_batch_add(sound.batch, batched, NULL), QMP_OK);
-    CHECK_STATUS(execute(sound.client, "tick"), QMP_OK); /* its event is there, and all was heard */
     sound.cancel = qmp_cancel_new();
     CHECK_STATUS(qmp_mock_start(NULL, &sound.mock, NULL), QMP_OK);
     CHECK_STATUS(qmp_mock_replay(sound.mock, transcript, NULL), QMP_OK);
+    CHECK_STATUS(execute(sound.client, "stop"), QMP_OK); /* its event is there, and all was heard */
     CHECK(sound.client && sound.options && sound.cancel && sound.mock);
     CHECK(sound.subscription && sound.request && sound.batch);
 }
@@ -77,24 +94,11 @@ void sound_check(void)
     CHECK_STATUS(qmp_mock_check_replay(sound.mock, 0, NULL), QMP_OK);
 }
 
-void sound_free(void)
-{
-    qmp_subscription_free(sound.subscription);
-    qmp_batch_free(sound.batch);
-    qmp_request_free(batched);
-    qmp_request_free(sound.request);
-    qmp_close(sound.client);
-    qmp_options_free(sound.options);
-    qmp_cancel_free(sound.cancel);
-    qmp_mock_stop(sound.mock);
-    sound = (struct handles){.address = sound.address};
-}
-
 void sound_stop(void)
 {
     CHECK_STATUS(qmp_close(sound.client), QMP_OK);
     CHECK_STATUS(qmp_mock_stop(sound.mock), QMP_OK);
-    sound_free();
+    sound_free(); /* stale handles do no harm */
     server_stop(the_server);
     directory_remove(directory);
 }

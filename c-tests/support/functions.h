@@ -11,9 +11,10 @@ enum { MOST_PARAMETERS = 12 };
 struct handles {
     const char *address;
     qmp_client *client;
+    qmp_client *driven; /* by the caller's loop */
     qmp_options *options;
     qmp_cancel *cancel;
-    qmp_subscription *subscription;
+    qmp_subscription *subscription; /* of the client, with an event in it */
     qmp_request *request;
     qmp_batch *batch; /* a request of it is answered */
     qmp_mock *mock; /* plays a transcript without requests */
@@ -50,9 +51,9 @@ extern const struct function functions[]; /* up to one without a name; made by f
 /* Arguments with which every function succeeds. */
 extern struct handles sound;
 void sound_start(void);
+void sound_free(void);
 void sound_renew(void); /* fresh handles, after calls that used the others up */
 void sound_check(void); /* the handles still work */
-void sound_free(void);
 void sound_stop(void);
 size_t sound_heard(void); /* bytes sent to the server */
 

@@ -84,33 +84,30 @@ impl Connection {
 
     fn call_back(&self, job: Job) {
         match job {
-            Job::Subscription(id) => drop(self.call_subscriber(id)),
+            Job::Subscription(id) => self.call_subscriber(id),
             Job::Request(id) => self.call_requester(id),
         }
     }
 
-    /// Runs the callbacks that wait for it, on this thread, and gives how many had something to do.
-    pub fn dispatch(&self) -> Result<u64> {
-        if self.state.lock().closed {
+    /// Runs the callbacks that wait for it now, on this thread. Those that come meanwhile may never
+    /// end.
+    pub fn dispatch(&self) -> Result<()> {
+        let state = self.state.lock();
+        if state.closed {
             return Err(self.closed("dispatching"));
         }
-        let mut done = 0;
-        // As many as there are now: those that come meanwhile may never end.
-        let most = {
-            let state = self.state.lock();
-            state.subscriptions.len() + state.requests_to_dispatch()
-        };
-        for _ in 0..most {
+        let requests = state.requests_to_dispatch();
+        let subscriptions: Vec<u64> = state.to_dispatch().collect();
+        drop(state);
+        for _ in 0..requests {
             if let Some(id) = self.next_request_to_dispatch() {
                 self.call_requester(id);
-            } else if let Some(id) = self.next_to_dispatch() {
-                self.call_subscriber(id);
-            } else {
-                break;
             }
-            done += 1;
         }
-        Ok(done)
+        for id in subscriptions {
+            self.dispatch_subscriber(id);
+        }
+        Ok(())
     }
 
     /// A descriptor that is readable while [`Connection::dispatch`] has something to do.
@@ -126,11 +123,13 @@ impl Connection {
 
 impl State {
     fn awaits_dispatch(&self) -> bool {
-        self.has_to_dispatch() || self.requests_to_dispatch() > 0
+        self.to_dispatch().next().is_some() || self.requests_to_dispatch() > 0
     }
 
     pub(super) fn update_dispatch(&mut self) {
         let wanted = self.awaits_dispatch();
         self.dispatch_signal.show(wanted);
+        let over = self.is_ended();
+        self.work.show(wanted || over);
     }
 }

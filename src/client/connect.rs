@@ -24,7 +24,6 @@ use crate::error::{Error, Result, Status};
 use crate::session::dialect::Opening;
 use crate::session::handshake::{Greeting, handshake_id};
 use crate::sys::fork::Before;
-use crate::sys::peer;
 use crate::sys::poll::Direction;
 use crate::transport::{self, Address, Attempt, Socket, Target};
 
@@ -39,6 +38,14 @@ pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc
     let address = Address::parse(address)?;
     wait.prepare()
         .map_err(|e| Error::os(&format!("connect to {address}"), &e))?;
+    if options.own_loop && matches!(address, Address::Named { .. }) {
+        return Err(Error::new(
+            Status::Unsupported,
+            format!(
+                "connect to {address}: looking a name up needs a thread, and the options want none"
+            ),
+        ));
+    }
     let before = Before::now();
     let (socket, target) = open(&address, options, wait)?;
     shake_hands(socket, &target, before, address.to_string(), options, wait)
@@ -69,7 +76,7 @@ pub(super) fn shake_hands(
         let line = format!(
             "connected: {}{}",
             connection.version(),
-            connection.process()
+            connection.peer_in_words()
         );
         connection.log.write(Level::Info, &line);
     }
@@ -352,13 +359,6 @@ impl Connection {
         }
     }
 
-    /// The process that the socket belongs to, in words, and whether it is stopped.
-    pub(super) fn owner(&self) -> Option<(String, bool)> {
-        let pid = self.transport.peer()?.pid;
-        let process = peer::process(pid)?;
-        Some((format!("process {pid} ({})", process.name), process.stopped))
-    }
-
     fn offers(&self, capability: &str) -> bool {
         let state = self.state.lock();
         let greeting = state.session.greeting.as_ref();
@@ -376,17 +376,6 @@ impl Connection {
                 version.major, version.minor, version.micro, version.package
             ),
             None => "QEMU of unknown version".to_owned(),
-        }
-    }
-
-    /// Whose socket it is: on one path another VM may listen by now.
-    fn process(&self) -> String {
-        let Some(peer) = self.transport.peer() else {
-            return String::new();
-        };
-        match peer::process(peer.pid) {
-            Some(process) => format!(", process {} ({})", peer.pid, process.name),
-            None => format!(", process {}", peer.pid),
         }
     }
 }

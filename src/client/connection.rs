@@ -15,6 +15,7 @@ use super::late::{Expected, LateReply};
 use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
+use super::own_loop::OwnLoop;
 use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
@@ -53,6 +54,8 @@ pub struct Connection {
     pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
     pub timeouts: Timeouts,
+    /// By the caller's loop, and no thread of the library.
+    pub(super) driven: bool,
     /// Out-of-band commands are wanted.
     pub(super) out_of_band: bool,
     pub(super) late_reply: Option<LateReply>,
@@ -105,6 +108,9 @@ pub struct State {
     pub(super) last_subscription: u64,
     pub(super) watchers: Watchers,
     pub(super) dispatch_signal: Signal,
+    pub(super) own_loop: Option<Arc<OwnLoop>>,
+    /// In the caller's loop: there is something to do that the socket does not tell.
+    pub(super) work: Signal,
 }
 
 /// What the I/O thread does for the connection while no caller reads.
@@ -153,6 +159,7 @@ impl Connection {
             address,
             max_message_bytes: options.max_message_bytes,
             timeouts: options.timeouts.clone(),
+            driven: options.own_loop,
             out_of_band: options.out_of_band,
             late_reply: options.late_reply.clone(),
             shared,
@@ -182,12 +189,17 @@ impl Connection {
                 last_subscription: 0,
                 watchers: Watchers::default(),
                 dispatch_signal: Signal::default(),
+                own_loop: None,
+                work: Signal::default(),
             }),
         })
     }
 
     /// From here on the I/O thread reads whatever comes while nobody calls.
     pub(super) fn register(self: &Arc<Self>) -> Result<()> {
+        if self.driven {
+            return self.begin_own_loop();
+        }
         let mut state = self.state.lock();
         if state.end.is_some() {
             // Its end would be reported for ever.
@@ -238,10 +250,15 @@ impl Connection {
         state.idle.registration = None;
         let end = state.end.as_ref().filter(|_| self.recorder.is_some());
         let ended = end.map_or(CLOSED.into(), |end| end.words().into());
-        let subscriptions = std::mem::take(&mut state.subscriptions);
+        let callbacks: Vec<_> = state
+            .subscriptions
+            .iter_mut()
+            .map(Subscription::close)
+            .collect();
+        state.update_signal();
         drop(state);
         after.wake();
-        drop(subscriptions); // their callbacks' owners may do anything when they go
+        drop(callbacks); // their owners may do anything when they go
         self.record(&mut after.notes, || Entry::Ended(ended));
         after.tell();
         self.call_last_requesters();
@@ -309,7 +326,7 @@ impl Connection {
         crate::sys::poll::wait(
             copy.as_fd(),
             crate::sys::poll::Direction::Read,
-            None,
+            [None, None],
             time.into(),
         )
         .unwrap()
@@ -327,6 +344,7 @@ impl State {
         let wanted = self.wants_poll();
         self.signal.show(wanted);
         self.update_subscribers();
+        self.update_dispatch();
     }
 
     /// What the I/O thread has to wait for while nobody reads.

@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::connection::Connection;
 use super::lock::Lock;
+use super::own_loop::{self, OwnLoop};
 use super::turns::{Served, Watched};
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::eventfd::EventFd;
@@ -54,10 +55,15 @@ static THREAD: PerProcess<Lock<Option<Arc<IoThread>>>> = PerProcess::new(|| Lock
 /// A connection's place at the I/O thread; dropping it gives the place up. The descriptor leaves
 /// the epoll set when it is closed, or by [`Registration::remove`].
 pub struct Registration {
-    thread: Arc<IoThread>,
-    token: u64,
+    place: Place,
     /// The descriptor is in the epoll set.
     added: bool,
+}
+
+enum Place {
+    Thread(Arc<IoThread>, u64),
+    /// The caller's loop.
+    Own(Arc<OwnLoop>),
 }
 
 /// The connection is watched from now on, and must know it.
@@ -70,18 +76,25 @@ pub fn register(connection: &Arc<Connection>) -> io::Result<Registration> {
         thread.wake.set();
     }
     Ok(Registration {
-        thread,
-        token,
+        place: Place::Thread(thread, token),
         added: false,
     })
 }
 
 impl Registration {
-    pub fn arm(&mut self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
-        if self.added {
-            return self.thread.epoll.arm(fd, self.token, interest);
+    pub(super) fn own(own: Arc<OwnLoop>) -> Registration {
+        Registration {
+            place: Place::Own(own),
+            added: false,
         }
-        self.thread.epoll.add(fd, self.token, interest)?;
+    }
+
+    pub fn arm(&mut self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+        let (epoll, token) = self.place.epoll();
+        if self.added {
+            return epoll.arm(fd, token, interest);
+        }
+        epoll.add(fd, token, interest)?;
         self.added = true;
         Ok(())
     }
@@ -89,14 +102,25 @@ impl Registration {
     /// For a descriptor that stays open, here or in a forked child.
     pub fn remove(&self, fd: BorrowedFd<'_>) {
         if self.added {
-            let _ = self.thread.epoll.remove(fd);
+            let _ = self.place.epoll().0.remove(fd);
+        }
+    }
+}
+
+impl Place {
+    fn epoll(&self) -> (&Epoll, u64) {
+        match self {
+            Place::Thread(thread, token) => (&thread.epoll, *token),
+            Place::Own(own) => (&own.epoll, own_loop::SOCKET),
         }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.thread.post(Mail::Remove(self.token));
+        if let Place::Thread(thread, token) = &self.place {
+            thread.post(Mail::Remove(*token));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod log;
 #[cfg(all(test, model))]
 mod model;
 pub mod options;
+mod own_loop;
 mod peer;
 mod receive;
 mod record;

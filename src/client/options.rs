@@ -14,6 +14,7 @@ pub struct Options {
     pub event_capacity: usize,
     pub wait_for_socket: bool,
     pub out_of_band: bool,
+    pub own_loop: bool,
     pub timeouts: Timeouts,
     /// Who has to listen at the other end: process and user.
     pub expected_pid: Option<i32>,
@@ -33,6 +34,7 @@ impl Default for Options {
             event_capacity: 4096,
             wait_for_socket: false,
             out_of_band: false,
+            own_loop: false,
             timeouts: Timeouts::default(),
             expected_pid: None,
             expected_uid: None,

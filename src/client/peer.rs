@@ -4,6 +4,7 @@
 use super::connection::Connection;
 use super::options::Options;
 use crate::error::{Error, Result, Status};
+use crate::sys::peer;
 
 impl Connection {
     /// Process and user at the other end, where the system tells.
@@ -35,6 +36,24 @@ impl Connection {
                 peer.pid, peer.uid
             ),
         ))
+    }
+
+    /// The process that the socket belongs to, in words, and whether it is stopped.
+    pub(super) fn owner(&self) -> Option<(String, bool)> {
+        let pid = self.transport.peer()?.pid;
+        let process = peer::process(pid)?;
+        Some((format!("process {pid} ({})", process.name), process.stopped))
+    }
+
+    /// Whose socket it is: on one path another VM may listen by now.
+    pub(super) fn peer_in_words(&self) -> String {
+        let Some(peer) = self.transport.peer() else {
+            return String::new();
+        };
+        match peer::process(peer.pid) {
+            Some(process) => format!(", process {} ({})", peer.pid, process.name),
+            None => format!(", process {}", peer.pid),
+        }
     }
 
     fn unknown_peer(&self, what: &str) -> Error {

@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -20,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::session::pending::Outgoing;
 use crate::sys::environment;
 use crate::sys::fork::PerProcess;
+use crate::sys::sync::MutexGuard;
 use crate::wire::transcript::{CLOSED, Entry, Line};
 
 /// Names a directory: every client of the process records its session to a file of its own there.

@@ -194,6 +194,7 @@ impl Request {
     /// Has the outcome given to a callback. Nobody can wait for it any more.
     pub fn attach(&self, place: Place, callback: Arc<dyn Callback<Result<Text>>>) -> Result<()> {
         if place == Place::Library {
+            self.connection.refuse_if_driven()?;
             super::callbacks::start()
                 .map_err(|e| Error::os("start the library's callback thread", &e))?;
         }

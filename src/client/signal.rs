@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A descriptor for the caller's own loop. Made when it is first asked for.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use crate::error::{Error, Result};
@@ -15,14 +16,19 @@ pub struct Signal {
 impl Signal {
     /// Its owner keeps it. `wanted`: whether it is readable for now.
     pub fn descriptor(&mut self, wanted: bool) -> Result<i32> {
-        let descriptor = match self.descriptor.take() {
-            Some(descriptor) => descriptor,
-            None => EventFd::new().map_err(|e| Error::os("make an event descriptor", &e))?,
-        };
-        let number = descriptor.as_fd().as_raw_fd();
-        self.descriptor = Some(descriptor);
+        let made = self.made();
+        let made = made.map_err(|e| Error::os("make an event descriptor", &e))?;
+        let number = made.as_fd().as_raw_fd();
         self.show(wanted);
         Ok(number)
+    }
+
+    /// The descriptor itself, made if need be.
+    pub fn made(&mut self) -> io::Result<&EventFd> {
+        if self.descriptor.is_none() {
+            self.descriptor = Some(EventFd::new()?);
+        }
+        self.descriptor.as_ref().ok_or(io::ErrorKind::Other.into())
     }
 
     /// Costs a system call only when something changes, and somebody looks.

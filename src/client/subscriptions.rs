@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::callbacks::{Callback, Job, Place};
+use super::cancel::Cancel;
 use super::connection::{Connection, EVENTS, State};
 use super::failure::End;
 use super::signal::Signal;
@@ -21,6 +22,8 @@ pub(super) struct Subscription {
     queue: EventQueue,
     signal: Signal,
     callback: Option<Attached>,
+    /// Triggered when nobody can poll it any more, so that whoever reads for it stops.
+    unpollable: Arc<Cancel>,
 }
 
 /// A callback takes the events instead of polls.
@@ -30,6 +33,9 @@ struct Attached {
     /// A job for it is under way or being done, so there is no second.
     busy: bool,
 }
+
+/// So many events, and it is the others' turn.
+const EVENTS_PER_TURN: usize = 64;
 
 impl Connection {
     /// Events that come from now on. Gives the subscription's number.
@@ -49,23 +55,32 @@ impl Connection {
             queue: EventQueue::new(capacity, self.event_bytes()),
             signal: Signal::default(),
             callback: None,
+            unpollable: Arc::default(),
         });
         Ok(id)
     }
 
     pub fn unsubscribe(&self, id: u64) {
+        let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
         let at = state.subscriptions.iter().position(|other| other.id == id);
         let gone = at.map(|at| state.subscriptions.swap_remove(at));
-        let wakes = state.asleep(EVENTS);
-        state.update_dispatch();
+        after.wakes |= state.asleep(EVENTS);
+        state.update_signal();
         drop(state);
-        self.word.wake(wakes);
+        if let Some(gone) = &gone {
+            gone.unpollable.trigger();
+        }
         drop(gone); // a callback's owner may do anything when it goes
     }
 
     pub fn poll_subscription(&self, id: u64, wait: &Wait<'_>) -> Result<Event> {
-        let what = "an event";
+        let unpollable = self
+            .state
+            .lock()
+            .subscription(id)
+            .map(|s| s.unpollable.clone());
+        let wait = &wait.until(unpollable.as_deref());
         let found = self.wait(wait, EVENTS, |state| {
             if state.closed {
                 return None;
@@ -95,7 +110,7 @@ impl Connection {
         });
         found.unwrap_or_else(|stop| {
             Err(self.early(
-                &format!("{what} from {}", self.address),
+                &format!("an event from {}", self.address),
                 stop,
                 wait,
                 "none came",
@@ -122,6 +137,7 @@ impl Connection {
         callback: Arc<dyn Callback<Event>>,
     ) -> Result<()> {
         if place == Place::Library {
+            self.refuse_if_driven()?;
             super::callbacks::start()
                 .map_err(|e| Error::os("start the library's callback thread", &e))?;
         }
@@ -140,47 +156,41 @@ impl Connection {
             busy: false,
         });
         subscription.call(&mut after);
-        state.update_dispatch();
+        let unpollable = subscription.unpollable.clone();
+        after.wakes |= state.asleep(EVENTS);
+        state.update_signal();
         drop(state);
+        unpollable.trigger();
         Ok(())
     }
 
-    /// Calls back for what has come, event by event and without the lock. False: the subscription
-    /// has gone.
-    pub(super) fn call_subscriber(&self, id: u64) -> bool {
-        loop {
+    /// Calls back for what has come, event by event and without the lock. After a turn's worth it
+    /// is for others to be called first.
+    pub(super) fn call_subscriber(&self, id: u64) {
+        let mut after = Aftermath::new(self);
+        for called in 0..=EVENTS_PER_TURN {
             let mut state = self.state.lock();
-            let closed = state.closed;
-            let Some(subscription) = state.subscription(id) else {
-                return false;
-            };
-            let event = match subscription.queue.take() {
-                Ok(Some(event)) if !closed => event,
-                _ => {
-                    if let Some(attached) = &mut subscription.callback {
-                        attached.busy = false;
-                    }
-                    state.update_signal();
-                    state.update_dispatch();
-                    return true;
-                }
-            };
-            let callback = subscription.callback.as_ref().map(|a| a.callback.clone());
+            let subscription = state.subscription(id);
+            let next = subscription.and_then(|it| it.next_call(called, &mut after));
+            state.update_signal();
             drop(state);
-            if let Some(callback) = callback {
-                callback.call(event);
+            match next {
+                Some((callback, event)) => callback.call(event),
+                None => return,
             }
         }
     }
 
-    /// The next subscription that [`Connection::call_subscriber`] has something to do for on the caller's thread.
-    pub(super) fn next_to_dispatch(&self) -> Option<u64> {
+    /// Calls back on this thread, unless another one does or nothing is left to do.
+    pub(super) fn dispatch_subscriber(&self, id: u64) {
         let mut state = self.state.lock();
-        let waiting = |subscription: &&mut Subscription| subscription.awaits_dispatch();
-        let subscription = state.subscriptions.iter_mut().find(waiting)?;
-        let attached = subscription.callback.as_mut()?;
+        let due = state.subscription(id).filter(|it| it.awaits_dispatch());
+        let Some(attached) = due.and_then(|it| it.callback.as_mut()) else {
+            return;
+        };
         attached.busy = true;
-        Some(subscription.id)
+        drop(state);
+        self.call_subscriber(id);
     }
 }
 
@@ -188,6 +198,32 @@ impl Subscription {
     fn awaits_dispatch(&self) -> bool {
         let waits = |a: &Attached| a.place == Place::Dispatch && !a.busy;
         self.callback.as_ref().is_some_and(waits) && !self.queue.is_empty()
+    }
+
+    /// The next call of a turn. None: the turn is over.
+    fn next_call(
+        &mut self,
+        called: usize,
+        after: &mut Aftermath<'_>,
+    ) -> Option<(Arc<dyn Callback<Event>>, Event)> {
+        let attached = self.callback.as_mut()?;
+        if called < EVENTS_PER_TURN {
+            // When memory is short it goes on with the next event that comes.
+            if let Ok(Some(event)) = self.queue.take() {
+                return Some((attached.callback.clone(), event));
+            }
+            attached.busy = false;
+        } else {
+            attached.busy = false;
+            self.call(after);
+        }
+        None
+    }
+
+    /// Nothing comes any more. The descriptor stays as long as the handle.
+    pub(super) fn close(&mut self) -> Option<impl Sized + use<>> {
+        self.queue = EventQueue::new(0, 0);
+        self.callback.take()
     }
 
     /// Has the library's thread call, if it is to and does not already.
@@ -234,6 +270,11 @@ impl State {
         all.find(|subscription| subscription.id == id)
     }
 
+    pub(super) fn to_dispatch(&self) -> impl Iterator<Item = u64> {
+        let due = self.subscriptions.iter().filter(|it| it.awaits_dispatch());
+        due.map(|it| it.id)
+    }
+
     /// The subscriptions' part of [`State::update_signal`].
     pub(super) fn update_subscribers(&mut self) {
         let over = self.is_ended();
@@ -241,10 +282,6 @@ impl State {
             let wanted = over || !subscription.queue.is_empty();
             subscription.signal.show(wanted);
         }
-    }
-
-    pub(super) fn has_to_dispatch(&self) -> bool {
-        self.subscriptions.iter().any(Subscription::awaits_dispatch)
     }
 }
 

@@ -154,7 +154,7 @@ impl Connection {
             drop(state);
             // Nothing but the socket itself, or its shutdown, can end the wait: no poll is needed.
             let plain = !self.shared
-                && wait.cancel.is_none()
+                && wait.is_plain()
                 && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
             let ready = plain || {
                 // Not without end: what is waited for may be given up by another thread.
@@ -350,7 +350,7 @@ impl Connection {
             reading.framer = state.reader.take();
         }
         let busy = reading.framer.is_none() && !state.is_ended();
-        state.idle.watched |= busy;
+        state.idle.watched |= busy && !self.driven;
         drop(state);
         if let Some(framer) = &mut reading.framer {
             for _ in 0..READS_PER_TURN {

@@ -66,6 +66,8 @@ impl From<io::Error> for Stop {
 pub struct Wait<'a> {
     pub deadline: Deadline,
     pub cancel: Option<&'a Cancel>,
+    /// Wakes the wait, without being a reason to end it.
+    interrupt: Option<&'a Cancel>,
 }
 
 impl<'a> Wait<'a> {
@@ -73,14 +75,25 @@ impl<'a> Wait<'a> {
         Wait {
             deadline: Deadline::after(timeout),
             cancel,
+            interrupt: None,
         }
+    }
+
+    /// The same, but what is waited for can be found once this is triggered.
+    pub fn until(&self, interrupt: Option<&'a Cancel>) -> Wait<'a> {
+        Wait { interrupt, ..*self }
+    }
+
+    /// Nothing but time, and what is waited for, ends the wait.
+    pub fn is_plain(&self) -> bool {
+        self.cancel.is_none() && self.interrupt.is_none()
     }
 
     /// The same, but until the nearer of its own deadline and `timeout` from now.
     pub fn at_most(&self, timeout: Duration) -> Wait<'a> {
         match self.deadline.remaining() {
             Some(remaining) if remaining <= timeout => *self,
-            _ => Wait::new(Some(timeout), self.cancel),
+            _ => Wait::new(Some(timeout), self.cancel).until(self.interrupt),
         }
     }
 
@@ -109,11 +122,9 @@ impl<'a> Wait<'a> {
 
     /// Waits for a descriptor. False: the call is due to end, or a signal came; ask [`Wait::stop`].
     pub fn ready(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
-        let wake = match self.cancel {
-            Some(cancel) => Some(cancel.descriptor()?),
-            None => None,
-        };
-        poll::wait(fd, direction, wake, self.deadline.remaining())
+        let descriptor = |token: Option<&'a Cancel>| token.map(Cancel::descriptor).transpose();
+        let wakes = [descriptor(self.cancel)?, descriptor(self.interrupt)?];
+        poll::wait(fd, direction, wakes, self.deadline.remaining())
     }
 
     /// Has the token, if there is one, wake a sleeper.

@@ -7,7 +7,6 @@ use std::ptr;
 use super::cancel::qmp_cancel;
 use super::connect::qmp_client;
 use super::error::qmp_error;
-use super::event::{self, filter, qmp_event};
 use super::gate::{self, Out, gate};
 use super::handle;
 use super::status::qmp_status;
@@ -153,56 +152,6 @@ pub unsafe extern "C" fn qmp_execute_fd_json(
             let wait = Wait::new(timeout, cancel.as_deref());
             let reply = client.execute_with(call, descriptor, &wait)?;
             out.give(reply.into_raw());
-            Ok(())
-        })
-    }
-}
-
-/// Sends a command, and waits for its reply and for an event that it brings about, under one limit.
-/// The event is looked for from the moment of sending, so none is missed.
-///
-/// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. events,
-/// member, value_json: which event, as in qmp_subscribe, NULL too. timeout_ms: for both together. reply_json: gets the reply, to be freed with
-/// qmp_string_free. cancel: ends the call; may be NULL. event: gets the event, to be freed with qmp_event_free. error: gets the error;
-/// may be NULL. qmp_poll_event gives the event too.
-///
-/// Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
-/// the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
-/// outcome_unknown true. Any thread. Since 0.1.
-///
-/// # Safety
-/// The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
-/// or are NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn qmp_execute_and_wait(
-    client: *mut qmp_client,
-    command: *const c_char,
-    arguments_json: *const c_char,
-    events: *const c_char,
-    member: *const c_char,
-    value_json: *const c_char,
-    timeout_ms: i64,
-    cancel: *mut qmp_cancel,
-    reply_json: *mut *mut c_char,
-    event: *mut *mut qmp_event,
-    error: *mut *mut qmp_error,
-) -> qmp_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        gate(error, || {
-            let reply_out = Out::new(reply_json, ptr::null_mut(), "reply_json");
-            let event_out = Out::new(event, ptr::null_mut(), "event");
-            let (reply_out, event_out) = (reply_out.required()?, event_out.required()?);
-            let client = handle::get(client)?;
-            let command = gate::text(command, "command")?;
-            let arguments = gate::optional_text(arguments_json, "arguments_json")?;
-            let filter = filter(events, member, value_json)?;
-            let cancel = handle::get_optional(cancel)?;
-            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
-            let wait = Wait::new(timeout, cancel.as_deref());
-            let (reply, found) = client.execute_and_wait(command, arguments, filter, &wait)?;
-            reply_out.give(reply.into_raw());
-            event_out.give(event::into_c(found));
             Ok(())
         })
     }

@@ -38,10 +38,10 @@ pub struct qmp_event {
     /// The VM's wall clock: seconds since 1970, and microseconds. Both -1 if it did not say.
     pub seconds: i64,
     pub microseconds: i64,
-    /// Counts the events of a connection from 1, lost ones included.
+    /// Counts the events of a connection from 1, or those of a subscription that fit its filter,
+    /// lost ones included.
     pub sequence: u64,
-    /// How many events were lost between the one handed out before and this one, because the
-    /// queue was full.
+    /// How many events were lost right before this one, because the queue was full.
     pub lost: u64,
 }
 
@@ -170,8 +170,8 @@ pub unsafe extern "C" fn qmp_event_fd(
 /// Gives the oldest event of a certain kind that has not been handed out, or waits for it. It may
 /// have come before the call. Other events stay where they are, for qmp_poll_event.
 ///
-/// client: where from. events, member, value_json: which event, as in qmp_subscribe, NULL too. timeout_ms,
-/// cancel, event, error: as in qmp_poll_event.
+/// client: where from. events, member, value_json: which event, or NULL, as in qmp_subscribe.
+/// timeout_ms, cancel, event, error: as in qmp_poll_event.
 ///
 /// Returns what qmp_poll_event returns. Any thread. Since 0.1.
 ///
@@ -199,6 +199,56 @@ pub unsafe extern "C" fn qmp_wait_event(
             let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
             let found = client.wait_event(&filter, &Wait::new(timeout, cancel.as_deref()))?;
             event.give(into_c(found));
+            Ok(())
+        })
+    }
+}
+
+/// Sends a command, and waits for its reply and for an event that it brings about, under one limit.
+/// The event is looked for from the moment of sending, so none is missed.
+///
+/// command, cancel: as in qmp_execute_json. arguments_json: the same; may be NULL. events, member,
+/// value_json: which event, or NULL, as in qmp_subscribe. timeout_ms: for both together. reply_json: gets the reply, to be freed with
+/// qmp_string_free. event: gets the event, to be freed with qmp_event_free. error: gets the error;
+/// may be NULL. qmp_poll_event gives the event too.
+///
+/// Returns QMP_OK; what qmp_execute_json returns, where the command failed; where it was answered and
+/// the event did not follow, QMP_ERR_TIMEOUT, QMP_ERR_CANCELLED or QMP_ERR_DISCONNECTED with
+/// outcome_unknown true. Any thread. Since 0.1.
+///
+/// # Safety
+/// The strings are NUL-terminated or NULL; the other pointers that are not handles may be written,
+/// or are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_execute_and_wait(
+    client: *mut qmp_client,
+    command: *const c_char,
+    arguments_json: *const c_char,
+    events: *const c_char,
+    member: *const c_char,
+    value_json: *const c_char,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    reply_json: *mut *mut c_char,
+    event: *mut *mut qmp_event,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let reply_out = Out::new(reply_json, ptr::null_mut(), "reply_json");
+            let event_out = Out::new(event, ptr::null_mut(), "event");
+            let (reply_out, event_out) = (reply_out.required()?, event_out.required()?);
+            let client = handle::get(client)?;
+            let command = gate::text(command, "command")?;
+            let arguments = gate::optional_text(arguments_json, "arguments_json")?;
+            let filter = filter(events, member, value_json)?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let wait = Wait::new(timeout, cancel.as_deref());
+            let (reply, found) = client.execute_and_wait(command, arguments, filter, &wait)?;
+            reply_out.give(reply.into_raw());
+            event_out.give(into_c(found));
             Ok(())
         })
     }

@@ -25,6 +25,8 @@ pub mod request;
 
 pub mod batch;
 
+pub mod own_loop;
+
 pub mod vm;
 
 #[cfg(feature = "mock")]
@@ -49,6 +51,7 @@ pub use mock_check::*;
 #[cfg(feature = "mock")]
 pub use mock_script::*;
 pub use options::*;
+pub use own_loop::*;
 pub use request::*;
 pub use status::*;
 pub use subscription::*;

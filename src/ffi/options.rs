@@ -162,6 +162,23 @@ pub extern "C" fn qmp_options_set_out_of_band(
     })
 }
 
+/// Sets whether the caller's own loop drives the client, and no thread of the library: with qmp_fd
+/// and qmp_process. Default false.
+///
+/// The library starts no thread for such a client at all, so a host name cannot be looked up for it,
+/// and its callbacks are of the kind QMP_ON_DISPATCH. Calls that wait work as ever; between them
+/// nothing is read unless qmp_process is called.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+/// Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn qmp_options_set_own_loop(options: *mut qmp_options, wanted: bool) -> qmp_status {
+    set(options, |options| {
+        options.own_loop = wanted;
+        Ok(())
+    })
+}
+
 /// Sets how long a command may take whose caller passes QMP_DEFAULT_TIMEOUT, over the built-in table.
 /// A command's own name counts before patterns, and a longer pattern before a shorter one.
 ///

@@ -136,8 +136,9 @@ pub unsafe extern "C" fn qmp_subscribe(
     }
 }
 
-/// Ends a subscription and frees its handle; its events are gone. A callback that runs at the moment
-/// runs to its end, and destroy runs after it. NULL and a stale handle do nothing.
+/// Ends a subscription and frees its handle, before or after its client is closed; its events are
+/// gone. A call that polls it ends with QMP_ERR_CLOSED. A callback that runs at the moment runs to
+/// its end, and destroy runs after it. NULL and a stale handle do nothing.
 ///
 /// Any thread, callbacks too. Since 0.1.
 #[unsafe(no_mangle)]
@@ -187,7 +188,8 @@ pub unsafe extern "C" fn qmp_subscription_poll(
 
 /// Gives a descriptor that is readable while qmp_subscription_poll would not wait.
 ///
-/// Use it as that of qmp_event_fd. It belongs to the subscription.
+/// Use it as that of qmp_event_fd. It belongs to the subscription: take it out of your loop before
+/// qmp_subscription_free. Once the client is closed it stays readable.
 ///
 /// subscription: whose. fd: gets the descriptor, 0 on failure. error: gets the error; may be NULL.
 ///
@@ -218,7 +220,9 @@ pub unsafe extern "C" fn qmp_subscription_fd(
 }
 
 /// Has a function called with each event of a subscription, those that wait already included, in
-/// their order and never two at once. Once, for good: nobody can poll it any more.
+/// their order and never two at once. Once, for good: nobody can poll it any more, and a call that
+/// does ends with QMP_ERR_INVALID_ARGUMENT. After 64 events in a row other subscriptions have
+/// their turn.
 ///
 /// subscription: whose. place: QMP_ON_LIBRARY_THREAD or QMP_ON_DISPATCH. function: what is called.
 /// user_data: given to it; may be NULL. destroy: called with user_data exactly once, when the
@@ -256,7 +260,7 @@ pub unsafe extern "C" fn qmp_subscription_set_callback(
 }
 
 /// Runs the callbacks of a client that wait for it, on the calling thread: those that were set with
-/// QMP_ON_DISPATCH. It never waits for more.
+/// QMP_ON_DISPATCH. It never waits for more, and leaves what comes meanwhile to the next call.
 ///
 /// client: whose. error: gets the error; may be NULL.
 ///
@@ -271,7 +275,7 @@ pub unsafe extern "C" fn qmp_dispatch(
     error: *mut *mut qmp_error,
 ) -> qmp_status {
     // SAFETY: the caller's promise.
-    unsafe { gate(error, || handle::get(client)?.dispatch().map(drop)) }
+    unsafe { gate(error, || handle::get(client)?.dispatch()) }
 }
 
 /// Gives a descriptor that is readable while qmp_dispatch has something to do.

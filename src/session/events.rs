@@ -31,7 +31,7 @@ pub struct Event {
     pub timestamp: (i64, i64),
     /// Counts the events of a connection from 1, lost ones included.
     pub sequence: u64,
-    /// How many were lost between the event handed out before this one and this one.
+    /// How many were lost right before this one.
     pub lost: u64,
 }
 
@@ -102,8 +102,8 @@ pub struct EventQueue {
     rings: [Ring; LEVELS],
     capacity: usize,
     last_received: u64,
-    last_taken: u64,
-    taken_early: TakenEarly,
+    /// How many were lost since the last event that is still there: the next one tells.
+    lost: u64,
 }
 
 impl EventQueue {
@@ -115,8 +115,7 @@ impl EventQueue {
             rings: [bytes - 2 * quarter, quarter, quarter].map(Ring::new),
             capacity,
             last_received: 0,
-            last_taken: 0,
-            taken_early: TakenEarly::default(),
+            lost: 0,
         }
     }
 
@@ -140,8 +139,38 @@ impl EventQueue {
 
     fn push_as(&mut self, kind: i32, importance: Importance, view: &EventView<'_>) {
         self.last_received += 1;
-        self.rings[importance as usize].push(kind, view, self.last_received);
-        while self.len() > self.capacity && self.rings.iter_mut().any(Ring::pop) {}
+        let sequence = self.last_received;
+        let level = importance as usize;
+        let cost = Ring::cost_of(view);
+        while self.rings[level].is_too_full_for(cost) {
+            self.lose_oldest_of(level);
+        }
+        match self.rings[level].push(kind, view, sequence, self.lost) {
+            Ok(()) => self.lost = 0,
+            Err(NoRoom) => self.lost += 1,
+        }
+        while self.len() > self.capacity {
+            let lowest = self.rings.iter().position(|ring| !ring.entries.is_empty());
+            self.lose_oldest_of(lowest.unwrap_or_default());
+        }
+    }
+
+    /// The event that came after it tells.
+    fn lose_oldest_of(&mut self, level: usize) {
+        let Some(gone) = self.rings[level].pop() else {
+            return;
+        };
+        let next_of = |ring: &Ring| {
+            let at = ring.entries.partition_point(|e| e.sequence < gone.sequence);
+            ring.entries.get(at).map(|next| (next.sequence, at))
+        };
+        let nexts = self.rings.iter().enumerate();
+        let next = nexts.filter_map(|(ring, all)| next_of(all).map(|(s, at)| (s, ring, at)));
+        let lost = match next.min() {
+            Some((_, ring, at)) => &mut self.rings[ring].entries[at].lost,
+            None => &mut self.lost,
+        };
+        *lost += gone.lost + 1;
     }
 
     /// The oldest event. It stays where it is when there is no memory to hand it out.
@@ -150,18 +179,13 @@ impl EventQueue {
         let Some(ring) = self.rings.iter_mut().min_by_key(first) else {
             return Ok(None);
         };
-        let Some(mut event) = ring.copy(0)? else {
-            return Ok(None);
-        };
+        let event = ring.copy(0)?;
         ring.pop();
         ring.give_back();
-        let early = self.taken_early.forget_before(event.sequence);
-        event.lost = event.sequence - self.last_taken - 1 - early;
-        self.last_taken = event.sequence;
-        Ok(Some(event))
+        Ok(event)
     }
 
-    /// The oldest event that is `wanted`. Those before it stay, and tell later what was lost.
+    /// The oldest event that is `wanted`. Those before it stay.
     pub fn take_where(
         &mut self,
         wanted: &dyn Fn(&EventView<'_>) -> bool,
@@ -174,45 +198,14 @@ impl EventQueue {
                 }
             }
         }
-        let Some((level, at, sequence)) = found else {
+        let Some((level, at, _)) = found else {
             return Ok(None);
         };
         let ring = &mut self.rings[level];
         let event = ring.copy(at)?;
         ring.remove(at);
         ring.give_back();
-        self.taken_early.add(sequence);
         Ok(event)
-    }
-}
-
-/// Sequences of events that were handed out before older ones, as ranges in order.
-#[derive(Debug, Default)]
-struct TakenEarly(Vec<Range<u64>>);
-
-impl TakenEarly {
-    fn add(&mut self, sequence: u64) {
-        let at = self.0.partition_point(|range| range.end < sequence);
-        match self.0.get_mut(at) {
-            Some(range) if range.end == sequence => {
-                range.end += 1;
-                let end = range.end;
-                if self.0.get(at + 1).is_some_and(|next| next.start == end) {
-                    self.0[at].end = self.0.remove(at + 1).end;
-                }
-            }
-            Some(range) if range.start == sequence + 1 => range.start = sequence,
-            _ => self.0.insert(at, sequence..sequence + 1),
-        }
-    }
-
-    /// How many there are before this one, which are forgotten.
-    fn forget_before(&mut self, sequence: u64) -> u64 {
-        let end = self.0.partition_point(|range| range.end <= sequence);
-        self.0
-            .drain(..end)
-            .map(|range| range.end - range.start)
-            .sum()
     }
 }
 
@@ -239,7 +232,11 @@ struct Entry {
     data: Option<Range<usize>>,
     timestamp: (i64, i64),
     sequence: u64,
+    lost: u64,
 }
+
+/// An event is too large, or memory is short.
+struct NoRoom;
 
 impl Ring {
     fn new(most: usize) -> Ring {
@@ -250,19 +247,27 @@ impl Ring {
         }
     }
 
-    fn push(&mut self, kind: i32, view: &EventView<'_>, sequence: u64) {
-        let json = view.json.len();
-        let length = json + 1 + view.name.len() + 1;
-        let cost = |entries: usize, texts: usize| entries * mem::size_of::<Entry>() + texts;
-        if cost(1, length) > self.most {
-            // Making room for it would cost all the others.
-            return;
-        }
-        while cost(self.entries.len() + 1, self.texts.len() + length) > self.most {
-            self.pop();
-        }
-        if self.reserve(length).is_none() {
-            return;
+    fn cost_of(view: &EventView<'_>) -> usize {
+        mem::size_of::<Entry>() + length(view)
+    }
+
+    /// Something in it has to go for one of this cost.
+    fn is_too_full_for(&self, cost: usize) -> bool {
+        let held = self.entries.len() * mem::size_of::<Entry>() + self.texts.len();
+        // Making room for one that is too large by itself would cost all the others.
+        cost <= self.most && held + cost > self.most
+    }
+
+    fn push(
+        &mut self,
+        kind: i32,
+        view: &EventView<'_>,
+        sequence: u64,
+        lost: u64,
+    ) -> Result<(), NoRoom> {
+        let length = length(view);
+        if Ring::cost_of(view) > self.most || self.reserve(length).is_none() {
+            return Err(NoRoom);
         }
         for text in [view.json, &view.name] {
             self.texts.extend(text.as_bytes());
@@ -271,11 +276,13 @@ impl Ring {
         self.entries.push_back(Entry {
             kind,
             length,
-            json,
+            json: view.json.len(),
             data: view.data.and_then(|data| place(view.json, data)),
             timestamp: view.timestamp.unwrap_or((-1, -1)),
             sequence,
+            lost,
         });
+        Ok(())
     }
 
     /// Room for one more event. It doubles, but not beyond what may ever be needed.
@@ -288,13 +295,11 @@ impl Ring {
         self.entries.try_reserve(1).ok()
     }
 
-    /// Drops the oldest event. False: there is none.
-    fn pop(&mut self) -> bool {
-        let Some(entry) = self.entries.pop_front() else {
-            return false;
-        };
+    /// Drops the oldest event.
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
         self.texts.drain(..entry.length);
-        true
+        Some(entry)
     }
 
     /// The first that is wanted, and its sequence.
@@ -357,7 +362,7 @@ impl Ring {
                 .map(|data| entry.length..entry.length + data.len()),
             timestamp: entry.timestamp,
             sequence: entry.sequence,
-            lost: 0,
+            lost: entry.lost,
         }))
     }
 
@@ -367,6 +372,11 @@ impl Ring {
             self.texts = VecDeque::new();
         }
     }
+}
+
+/// Of the texts that are kept: JSON and name, each ended by a NUL.
+fn length(view: &EventView<'_>) -> usize {
+    view.json.len() + 1 + view.name.len() + 1
 }
 
 /// Where a part of a text stands in it. None: it is no part of it.

@@ -14,13 +14,13 @@ pub enum Direction {
     Write,
 }
 
-/// Waits until the first descriptor is ready, or the second (if any) is readable, or the time is
+/// Waits until the first descriptor is ready, or one of the others is readable, or the time is
 /// over. True: the first is ready, or has ended. A signal ends the wait early: callers look at
 /// their own deadline and come back.
 pub fn wait(
     fd: BorrowedFd<'_>,
     direction: Direction,
-    wake: Option<BorrowedFd<'_>>,
+    wakes: [Option<BorrowedFd<'_>>; 2],
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
     let entry = |fd: i32, events| libc::pollfd {
@@ -32,21 +32,19 @@ pub fn wait(
         Direction::Read => libc::POLLIN,
         Direction::Write => libc::POLLOUT,
     };
-    let mut fds = [
-        entry(fd.as_raw_fd(), events),
-        entry(wake.map_or(-1, |w| w.as_raw_fd()), libc::POLLIN),
-    ];
-    let count = if wake.is_some() { 2 } else { 1 };
+    // A negative number is passed over.
+    let [one, other] = wakes.map(|wake| entry(wake.map_or(-1, |fd| fd.as_raw_fd()), libc::POLLIN));
+    let mut fds = [entry(fd.as_raw_fd(), events), one, other];
     let limit = timeout.map(|t| libc::timespec {
         tv_sec: t.as_secs().min(i32::MAX as u64) as libc::time_t,
         tv_nsec: libc::c_long::from(t.subsec_nanos()),
     });
-    // SAFETY: `fds` has at least `count` entries, `limit` is null or lives through the call, and
+    // SAFETY: `fds` has as many entries as are said, `limit` is null or lives through the call, and
     // the signal mask is left alone.
     let result = unsafe {
         libc::ppoll(
             fds.as_mut_ptr(),
-            count,
+            fds.len() as libc::nfds_t,
             limit.as_ref().map_or(ptr::null(), ptr::from_ref),
             ptr::null(),
         )

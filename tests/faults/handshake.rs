@@ -228,7 +228,7 @@ fn f25_a_second_greeting_is_logged_and_no_reply() {
     assert_eq!(client.call("query-status").as_deref(), Ok("1"));
     assert_eq!(client.greeting().unwrap(), GREETING);
     wait_until("both to be logged", || {
-        log.lines(QMP_LOG_WARN, "a greeting out of place").len() == 2
+        log.lines(QMP_LOG_WARN, "a second greeting").len() == 2
     });
 }
 

@@ -20,6 +20,7 @@ use shuttle::{Config, MaxSteps, Runner};
 
 use self::server::Server;
 use super::lock::Lock;
+use super::record::Recorder;
 use super::{Cancel, Connection, Options, Wait};
 use crate::error::Status;
 use crate::sys::fork::Before;
@@ -38,7 +39,7 @@ fn check(scenario: fn()) {
         run(ReplayScheduler::new_from_encoded(schedule.trim()), scenario);
         return;
     }
-    let iterations = number("MODEL_ITERATIONS", 2000) as usize;
+    let iterations = number("MODEL_ITERATIONS", 4000) as usize;
     let seed = number("MODEL_SEED", 1);
     run(RandomScheduler::new_from_seed(seed, iterations), scenario);
     for depth in [2, 4] {
@@ -94,7 +95,8 @@ impl Stage {
         });
         // A shared socket is polled before every receive.
         let (shared, address) = (chance(2), "model".to_owned());
-        let connection = Connection::new(socket, shared, Before::now(), address, options);
+        let recorder = Recorder::begin(options).unwrap();
+        let connection = Connection::new(socket, shared, Before::now(), address, options, recorder);
         connection.greet(&forever()).unwrap();
         connection.register().unwrap();
         Stage { connection, server }

@@ -181,19 +181,26 @@ fn one_may_be_taken_before_those_ahead_of_it() {
         take_all(&mut queue),
         [taken("A", 1, 0), taken("A", 4, 0), taken("C", 6, 0)]
     );
-    assert!(queue.taken_early.0.is_empty());
 }
 
 #[test]
-fn what_was_taken_early_is_kept_in_few_words() {
-    let mut early = TakenEarly::default();
-    for sequence in [5, 3, 9, 4, 7, 8, 6] {
-        early.add(sequence);
-    }
-    assert_eq!(early.0.first(), Some(&(3..10)));
-    early.add(12);
-    assert_eq!(early.forget_before(11), 7);
-    assert_eq!(early.0.first(), Some(&(12..13)));
+fn what_was_lost_is_told_once_by_the_event_behind_it() {
+    let mut queue = EventQueue::new(3, 1 << 20);
+    push(&mut queue, &["STOP", "A", "B", "C", "D", "E"]);
+    // A, B and C made room.
+    let wanted = |view: &EventView<'_>| view.name == "E";
+    assert_eq!(queue.take_where(&wanted).unwrap().unwrap().lost, 0);
+    push(&mut queue, &["F", "G"]);
+    assert_eq!(
+        take_all(&mut queue),
+        [taken("STOP", 1, 0), taken("F", 7, 4), taken("G", 8, 0)]
+    );
+    // Nothing is left to tell of it but the next that comes.
+    let mut queue = EventQueue::new(1, 1 << 20);
+    push(&mut queue, &["STOP", "A", "B"]);
+    assert_eq!(take_all(&mut queue), [taken("STOP", 1, 0)]);
+    push(&mut queue, &["C"]);
+    assert_eq!(take_all(&mut queue), [taken("C", 4, 2)]);
 }
 
 #[test]

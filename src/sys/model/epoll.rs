@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-pub use real::Interest;
+pub use real::*;
 
 use super::{check, model};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-pub use real::{Before, generation};
+pub use real::*;
 use shuttle::lazy_static::Lazy;
 
 // What of it is not used here.

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-pub use real::Direction;
+pub use real::*;
 
 use super::{check, model};
 
@@ -14,10 +14,10 @@ mod real;
 pub fn wait(
     fd: BorrowedFd<'_>,
     direction: Direction,
-    wake: Option<BorrowedFd<'_>>,
+    wakes: [Option<BorrowedFd<'_>>; 2],
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
-    let look = || real::wait(fd, direction, wake, Some(Duration::ZERO));
+    let look = || real::wait(fd, direction, wakes, Some(Duration::ZERO));
     let ready = model::call(look)?;
     if ready || timeout == Some(Duration::ZERO) {
         return Ok(ready);
@@ -26,8 +26,9 @@ pub fn wait(
         Direction::Read => libc::POLLIN,
         Direction::Write => libc::POLLOUT,
     };
-    let wake = wake.map(|wake| model::wanted(wake, libc::POLLIN));
-    let fds = [Some(model::wanted(fd, events)), wake];
-    model::wait_for(fds.into_iter().flatten().collect(), timeout);
+    let wakes = wakes.into_iter().flatten();
+    let mut fds = vec![model::wanted(fd, events)];
+    fds.extend(wakes.map(|wake| model::wanted(wake, libc::POLLIN)));
+    model::wait_for(fds, timeout);
     look()
 }
