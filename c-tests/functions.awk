@@ -7,8 +7,6 @@
 # Whether a parameter may be NULL is what the header says: its description names NULL, or it is one
 # of the conventions on top of the header (the error; a cancel token that a call uses).
 BEGIN {
-    # Not called here yet.
-    elsewhere = "^qmp_(submit_json|request|batch|peer$|execute_oob_json|execute_fd_json|options_set_expected_peer)"
     print "/* Generated from qmp.h by functions.awk. */\n#include \"functions.h\"\n\n#include <stddef.h>"
 
     # Sound inputs, by "function.parameter", else by declaration, else by type. Handles need none:
@@ -96,8 +94,7 @@ in_struct { if (/^}/) in_struct = 0; next }
     sub(/;$/, "", declaration)
     if (declaration ~ /^typedef struct [a-z_]+ [a-z_]+$/) {
         sub(/.* /, "", declaration)
-        if (declaration !~ elsewhere)
-            handles[declaration] = 1
+        handles[declaration] = 1
     } else if (declaration !~ /^typedef /) {
         prototype(declaration)
     }
@@ -121,8 +118,6 @@ function prototype(text,    name, head, tail, count, i, result)
     result = substr(head, 1, length(head) - length(name))
     sub(/ $/, "", result)
     functions_seen++
-    if (name ~ elsewhere)
-        return
     count = split_parameters(tail)
     for (i = 0; i < count; i++)
         if (is_pointer(i)) {
