@@ -91,12 +91,66 @@ static void f101_a_fork_in_the_middle_of_calls(void)
     close_the_parent();
 }
 
+static atomic_int called, destroyed;
+
+static void count_call(void *user_data, const qmp_event *event)
+{
+    (void)user_data, (void)event;
+    atomic_fetch_add(&called, 1);
+}
+
+static void count_destroyed(void *user_data)
+{
+    (void)user_data;
+    atomic_fetch_add(&destroyed, 1);
+}
+
+static void call_back_once(qmp_client *client, qmp_subscription *subscription, int before)
+{
+    CHECK_STATUS(qmp_subscription_set_callback(subscription, QMP_ON_LIBRARY_THREAD, count_call, NULL, count_destroyed, NULL), QMP_OK);
+    CHECK_STATUS(execute(client, "stop"), QMP_OK);
+    CHECK_SOON(atomic_load(&called) > before);
+}
+
+static void call_back_in_the_child(void)
+{
+    int before = atomic_load(&called);
+    CHECK_STATUS(qmp_subscription_set_callback(parents.subscription, QMP_ON_LIBRARY_THREAD, count_call, NULL, count_destroyed, NULL),
+                 QMP_ERR_FORKED);
+    CHECK_INT(destroyed, 1); /* that call's own data */
+    qmp_subscription_free(parents.subscription);
+    CHECK_INT(destroyed, 1);
+    sound = (struct handles){.address = sound.address};
+    sound_renew();
+    call_back_once(sound.client, sound.subscription, before);
+    CHECK_STATUS(qmp_mock_stop(sound.mock), QMP_OK);
+    CHECK_STATUS(qmp_close(sound.client), QMP_OK);
+    CHECK_SOON(atomic_load(&destroyed) == 2);
+}
+
+static void f101_a_child_has_callbacks_of_its_own(void)
+{
+    qmp_client *client = connect_to(sound.address);
+    REQUIRE(client);
+    CHECK_STATUS(qmp_subscribe(client, NULL, NULL, NULL, 0, &parents.subscription, NULL), QMP_OK);
+    call_back_once(client, parents.subscription, 0);
+    run_in_child(call_back_in_the_child);
+    int before = atomic_load(&called);
+    CHECK_STATUS(execute(client, "stop"), QMP_OK);
+    CHECK_SOON(atomic_load(&called) > before);
+    CHECK_STATUS(qmp_close(client), QMP_OK);
+    CHECK_SOON(atomic_load(&destroyed) == 1);
+    qmp_subscription_free(parents.subscription);
+    CHECK_INT(destroyed, 1);
+}
+
 int main(void)
 {
     the_server = server_start(serve_plainly);
     sound_start();
     RUN(f101_the_child_is_told_and_the_parent_goes_on);
     RUN(f101_a_fork_in_the_middle_of_calls);
+    RUN(f101_a_child_has_callbacks_of_its_own);
     sound_stop();
     server_stop(the_server);
     return check_end();

@@ -39,7 +39,7 @@ static void a_member_must_have_its_value(void)
     mocked_emit(&vm, "DEVICE_DELETED", "{\"path\": \"/net0\", \"device\": \"net0\", \"n\": \"7\"}");
     mocked_emit(&vm, "STOP", NULL);
     CHECK_STATUS(qmp_subscription_poll(text, 0, NULL, &event, NULL), QMP_OK);
-    CHECK_HAS(event->data, "\"device\": \"net0\", \"n\": \"7\"");
+    CHECK_HAS(event->data, "\"device\":\"net0\",\"n\":\"7\"");
     CHECK_INT(event->sequence, 1);
     CHECK_INT(event->lost, 0);
     qmp_event_free(event);

@@ -837,8 +837,8 @@ typedef struct qmp_subscription qmp_subscription;
 typedef void (*qmp_event_fn)(void *user_data, const qmp_event *event);
 
 /**
- * Subscribes to events: all that come from now on and fit the filter, in a queue of their own. A
- * subscription that is made before a command is sent sees every event of that command. Other
+ * Subscribes to the events that come from now on and fit a filter. They wait in a queue of their
+ * own; a subscription that is made before a command is sent sees every event of that command. Other
  * subscriptions and qmp_poll_event see the events too.
  *
  * client: whose events. events: names like "SHUTDOWN" and patterns like "JOB_*", in which "*" is
@@ -976,7 +976,8 @@ typedef struct qmp_request qmp_request;
 
 /**
  * A callback for a request's outcome: status and, on QMP_OK, reply_json, else error; the other is
- * NULL. Both are valid during the call. The same holds as for qmp_event_fn. Since 0.1.
+ * NULL. Both are valid during the call. It must not unwind, and may call any function of this
+ * library, as a qmp_event_fn. Since 0.1.
  */
 typedef void (*qmp_reply_fn)(void *user_data,
                              qmp_status status,

@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -50,24 +51,22 @@ int count_threads(void)
     return count_entries("/proc/self/task", NULL);
 }
 
-/* The library's thread for callbacks stays too, and has no descriptors. */
-static int count_callback_threads(void)
+/* The library's thread for callbacks stays too, and has no descriptor. */
+static bool calls_back(void)
 {
-    int count = 0;
+    bool found = false;
     DIR *directory = opendir("/proc/self/task");
-    if (!directory)
-        return 0;
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        char path[300], name[32] = "";
+    for (struct dirent *entry; directory && !found && (entry = readdir(directory));) {
+        char path[288], name[16] = "";
         snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-        FILE *file = fopen(path, "re");
-        if (!file)
-            continue;
-        count += fgets(name, sizeof name, file) && strcmp(name, "qmp-callbacks\n") == 0;
-        fclose(file);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        found = fd >= 0 && read(fd, name, sizeof name - 1) > 0 && strcmp(name, "qmp-callbacks\n") == 0;
+        if (fd >= 0)
+            close(fd);
     }
-    closedir(directory);
-    return count;
+    if (directory)
+        closedir(directory);
+    return found;
 }
 
 struct footprint footprint_take(void)
@@ -76,7 +75,7 @@ struct footprint footprint_take(void)
     int staying = count_entries("/proc/self/fd", "anon_inode:[eventpoll]");
     return (struct footprint){
         .descriptors = count_descriptors() - 2 * staying,
-        .threads = count_threads() - staying - count_callback_threads(),
+        .threads = count_threads() - staying - calls_back(),
         .bytes = memory_is_countable() ? mallinfo2().uordblks + mallinfo2().hblkhd : 0,
     };
 }

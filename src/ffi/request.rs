@@ -34,7 +34,8 @@ pub const QMP_REQUEST_UNKNOWN: i32 = 2;
 pub const QMP_REQUEST_TOO_LATE: i32 = 3;
 
 /// A callback for a request's outcome: status and, on QMP_OK, reply_json, else error; the other is
-/// NULL. Both are valid during the call. The same holds as for qmp_event_fn. Since 0.1.
+/// NULL. Both are valid during the call. It must not unwind, and may call any function of this
+/// library, as a qmp_event_fn. Since 0.1.
 pub type qmp_reply_fn = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,

@@ -85,8 +85,8 @@ impl Drop for Owner {
     }
 }
 
-/// Subscribes to events: all that come from now on and fit the filter, in a queue of their own. A
-/// subscription that is made before a command is sent sees every event of that command. Other
+/// Subscribes to the events that come from now on and fit a filter. They wait in a queue of their
+/// own; a subscription that is made before a command is sent sees every event of that command. Other
 /// subscriptions and qmp_poll_event see the events too.
 ///
 /// client: whose events. events: names like "SHUTDOWN" and patterns like "JOB_*", in which "*" is
