@@ -147,7 +147,7 @@ static void f86_timeouts_below_forever(void)
     char *text = NULL;
     bool flag = false;
     int32_t result = 0;
-    const int64_t wrong[] = {-2, -5, INT64_MIN};
+    const int64_t wrong[] = {-3, -5, INT64_MIN};
     for (size_t i = 0; i < 3; i++) {
         int64_t ms = wrong[i];
         CHECK_ERROR(qmp_connect(server_address(the_server), NULL, ms, NULL, &made, &error), QMP_ERR_INVALID_ARGUMENT, error);

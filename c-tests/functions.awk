@@ -7,8 +7,6 @@
 # Whether a parameter may be NULL is what the header says: its description names NULL, or it is one
 # of the conventions on top of the header (the error; a cancel token that a call uses).
 BEGIN {
-    # Not called here yet.
-    elsewhere = "^qmp_(submit_json|request|batch|peer$|execute_oob_json|execute_fd_json|options_set_expected_peer)"
     print "/* Generated from qmp.h by functions.awk. */\n#include \"functions.h\"\n\n#include <stddef.h>"
 
     # Sound inputs, by "function.parameter", else by declaration, else by type. Handles need none:
@@ -31,6 +29,12 @@ BEGIN {
     sound["uint64_t events"] = "16"
     sound["bool"] = "true"
     sound["const char *path"] = "sound_path()"
+    sound["int32_t descriptor"] = "sound_descriptor()"
+    sound["bool out_of_band"] = "false"
+    sound["qmp_fd.client"] = sound["qmp_process.client"] = "sound.driven"
+    sound["int64_t pid"] = sound["int64_t uid"] = "-1"
+    sound["qmp_reply_fn function"] = "ignore_reply"
+    sound["qmp_late_reply_fn function"] = "ignore_late_reply"
 
     # Of the mock.
     sound["qmp_mock_start.address"] = "\"tcp:127.0.0.1:0\""
@@ -61,7 +65,8 @@ BEGIN {
     frees["qmp_client **"] = "qmp_close"
     frees["qmp_mock **"] = "qmp_mock_stop"
     frees["qmp_subscription **"] = "qmp_subscription_free"
-    frees["bool *"] = frees["int32_t *"] = frees["uint64_t *"] = ""
+    frees["qmp_request **"] = "qmp_request_free"
+    frees["bool *"] = frees["int32_t *"] = frees["uint32_t *"] = frees["uint64_t *"] = ""
 }
 
 /^\/\*\*/ { comment = ""; in_comment = 1 }
@@ -89,8 +94,7 @@ in_struct { if (/^}/) in_struct = 0; next }
     sub(/;$/, "", declaration)
     if (declaration ~ /^typedef struct [a-z_]+ [a-z_]+$/) {
         sub(/.* /, "", declaration)
-        if (declaration !~ elsewhere)
-            handles[declaration] = 1
+        handles[declaration] = 1
     } else if (declaration !~ /^typedef /) {
         prototype(declaration)
     }
@@ -114,8 +118,6 @@ function prototype(text,    name, head, tail, count, i, result)
     result = substr(head, 1, length(head) - length(name))
     sub(/ $/, "", result)
     functions_seen++
-    if (name ~ elsewhere)
-        return
     count = split_parameters(tail)
     for (i = 0; i < count; i++)
         if (is_pointer(i)) {

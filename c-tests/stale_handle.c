@@ -32,7 +32,6 @@ static void f90_a_freed_one_for_every_handle(void)
 {
     struct handles freed = sound;
     sound_free();
-    sound = (struct handles){.address = sound.address};
     sound_renew();
     /* The new ones took the places of the old ones. */
     for (int i = 0; handle_kinds[i]; i++) {

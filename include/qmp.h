@@ -282,6 +282,18 @@ typedef struct qmp_options qmp_options;
 typedef void (*qmp_log_fn)(void *user_data, int32_t level, const char *message);
 
 /**
+ * A logger of C's and its user_data, which is destroyed with it.
+ * A function that is told of a late reply: the name of its command, and what the command came to:
+ * status and, on QMP_OK, reply_json, else error; the other is NULL. All are valid during the call.
+ * The same holds as for qmp_log_fn. Since 0.1.
+ */
+typedef void (*qmp_late_reply_fn)(void *user_data,
+                                  const char *command,
+                                  qmp_status status,
+                                  const char *reply_json,
+                                  const qmp_error *error);
+
+/**
  * Makes settings, all at their defaults.
  *
  * Returns a handle to be freed with qmp_options_free, or NULL when memory or handles are short.
@@ -430,6 +442,25 @@ qmp_status qmp_options_set_log(qmp_options *options,
                                qmp_log_fn function,
                                void *user_data,
                                void (*destroy)(void *user_data));
+
+/**
+ * Sets a function that is told of late replies: those to commands whose call gave up after sending,
+ * or whose request was cancelled or freed. There is none by default, and they are dropped.
+ *
+ * function: is called once for each, without a lock, by the thread that read it, which may be any,
+ * and the library's own. The last 1024 such commands of a client are remembered. user_data: given to
+ * it; may be NULL. destroy: called with user_data exactly once, as that of qmp_options_set_log; may
+ * be NULL.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: function is NULL; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ *
+ * The caller's part: The functions keep to the rules above.
+ */
+qmp_status qmp_options_set_late_reply(qmp_options *options,
+                                      qmp_late_reply_fn function,
+                                      void *user_data,
+                                      void (*destroy)(void *user_data));
 
 /**
  * Sets a file to which the session of a client made with these settings is recorded: to see what
@@ -598,7 +629,8 @@ qmp_status qmp_execute_json(qmp_client *client,
  * Sends a command out of band: it overtakes the commands that wait for their turn, and is executed
  * while another one runs.
  *
- * Needs qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
+ * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. Needs
+ * qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
  * "migrate-pause", "yank", "query-yank"; others are refused by the VM. Everything else is as in
  * qmp_execute_json.
  *
@@ -623,7 +655,8 @@ qmp_status qmp_execute_oob_json(qmp_client *client,
  * copy of its own if the command was sent. Only after QMP_ERR_INVALID_ARGUMENT,
  * QMP_ERR_INVALID_HANDLE and QMP_ERR_FORKED it is still the caller's.
  *
- * descriptor: an open one. Everything else is as in qmp_execute_json.
+ * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. descriptor:
+ * an open one. Everything else is as in qmp_execute_json.
  *
  * Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: the connection is none over a unix
  * socket, and nothing was sent. Any thread. Since 0.1.
@@ -955,7 +988,7 @@ typedef void (*qmp_reply_fn)(void *user_data,
  * Sends a command without waiting for its reply. Any number may be under way; each is matched with
  * its own reply.
  *
- * client, command, arguments_json: as in qmp_execute_json. out_of_band: as in qmp_execute_oob_json.
+ * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. out_of_band: as in qmp_execute_oob_json.
  * request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_DISCONNECTED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: out-of-band was not
@@ -980,9 +1013,13 @@ qmp_status qmp_submit_json(qmp_client *client,
  * command; may be NULL. reply_json: gets the reply, to be freed with qmp_string_free. error: gets
  * the error; may be NULL.
  *
+ * Of several threads that wait one gets the outcome. A wait that another thread ends, by giving the
+ * request up or freeing it, may take half a second to notice.
+ *
  * Returns what qmp_execute_json returns; QMP_ERR_TIMEOUT and QMP_ERR_CANCELLED, with outcome_unknown
- * false: it is still under way; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already, or
- * a callback gets it; QMP_ERR_CANCELLED also after qmp_request_cancel. Any thread. Since 0.1.
+ * false: it is still under way; QMP_ERR_CANCELLED also after qmp_request_cancel; QMP_ERR_CLOSED also
+ * when the request is freed meanwhile; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given
+ * already, or a callback gets it. Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */
@@ -1009,14 +1046,17 @@ qmp_status qmp_request_cancel(qmp_request *request, int32_t *outcome, qmp_error 
 
 /**
  * Has a function called with a request's outcome, exactly once; also if it has come already. The
- * handle may be freed at once: the callback comes all the same.
+ * handle may be freed at once: the callback comes all the same. When the client is closed it is
+ * called with QMP_ERR_CLOSED; with QMP_ON_DISPATCH by qmp_close itself, or, if the client is closed
+ * already, by this function.
  *
  * request: which. place: QMP_ON_LIBRARY_THREAD, or QMP_ON_DISPATCH with the request's client.
- * function, user_data, destroy: as in qmp_subscription_set_callback. error: gets the error; may be
- * NULL.
+ * function: what is called. user_data: given to it; may be NULL. destroy: called with user_data
+ * exactly once, when the function will not be called any more, also if this fails; may be NULL.
+ * error: gets the error; may be NULL.
  *
- * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already or has a callback;
- * QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already or has a callback,
+ * or the request is in a batch; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks
  * too. Since 0.1.
  *
  * The caller's part: The functions may be called with user_data from any thread; error may be written, or is NULL.
@@ -1053,19 +1093,20 @@ typedef struct qmp_batch qmp_batch;
 qmp_batch *qmp_batch_new(void);
 
 /**
- * Frees a batch. The requests in it go on. NULL and a stale handle do nothing.
+ * Frees a batch. The requests in it go on; calls that wait for it return QMP_ERR_CLOSED. NULL and a stale handle do nothing.
  *
  * Any thread. Since 0.1.
  */
 void qmp_batch_free(qmp_batch *batch);
 
 /**
- * Puts a request into a batch. Its handle stays the caller's.
+ * Puts a request into a batch. Its handle stays the caller's. It leaves the batch when qmp_batch_next
+ * gives it, when it is cancelled or freed, or when its outcome is taken.
  *
- * batch: where to. request: which, in one batch at most. error: gets the error; may be NULL.
+ * batch: where to. request: which, put into one batch, once. error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the request's outcome was given already or has a
- * callback; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too.
+ * callback, or it was put into a batch; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too.
  * Since 0.1.
  *
  * The caller's part: error may be written, or is NULL.
@@ -1083,7 +1124,7 @@ qmp_status qmp_batch_add(qmp_batch *batch,
  * may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_NOT_FOUND: there is no request in it;
- * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+ * QMP_ERR_CLOSED: it is freed meanwhile; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
  *
  * The caller's part: The pointers that are not handles may be written, or are NULL.
  */

@@ -4,12 +4,16 @@
 #include "directory.h"
 #include "server.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct handles sound;
 static server *the_server;
 static char directory[64], transcript[96];
+static qmp_request *batched;
+static int handed_over = -1; /* the descriptor of the call that runs */
 
 /* An event is there from the start and comes with each command, the guest runs, and quit ends it. */
 static void serve_soundly(peer *peer)
@@ -47,23 +51,38 @@ void sound_start(void)
 void sound_free(void)
 {
     qmp_subscription_free(sound.subscription);
+    qmp_batch_free(sound.batch);
+    qmp_request_free(batched);
+    qmp_request_free(sound.request);
     qmp_close(sound.client);
+    qmp_close(sound.driven);
     qmp_options_free(sound.options);
     qmp_cancel_free(sound.cancel);
     qmp_mock_stop(sound.mock);
+    sound = (struct handles){.address = sound.address};
 }
 
 void sound_renew(void)
 {
     sound_free();
-    sound.client = connect_to(sound.address);
+    qmp_options *own_loop = qmp_options_new();
+    CHECK_STATUS(qmp_options_set_own_loop(own_loop, true), QMP_OK);
+    CHECK_STATUS(qmp_connect(sound.address, own_loop, PATIENCE_MS, NULL, &sound.driven, NULL), QMP_OK);
+    qmp_options_free(own_loop);
     sound.options = qmp_options_new();
+    CHECK_STATUS(qmp_options_set_out_of_band(sound.options, true), QMP_OK);
+    CHECK_STATUS(qmp_connect(sound.address, sound.options, PATIENCE_MS, NULL, &sound.client, NULL), QMP_OK);
+    CHECK_STATUS(qmp_subscribe(sound.client, NULL, NULL, NULL, 0, &sound.subscription, NULL), QMP_OK);
+    CHECK_STATUS(qmp_submit_json(sound.client, "stop", NULL, false, &sound.request, NULL), QMP_OK);
+    CHECK_STATUS(qmp_submit_json(sound.client, "stop", NULL, false, &batched, NULL), QMP_OK);
+    sound.batch = qmp_batch_new();
+    CHECK_STATUS(qmp_batch_add(sound.batch, batched, NULL), QMP_OK);
     sound.cancel = qmp_cancel_new();
     CHECK_STATUS(qmp_mock_start(NULL, &sound.mock, NULL), QMP_OK);
     CHECK_STATUS(qmp_mock_replay(sound.mock, transcript, NULL), QMP_OK);
-    CHECK_STATUS(qmp_subscribe(sound.client, NULL, NULL, NULL, 0, &sound.subscription, NULL), QMP_OK);
-    CHECK_STATUS(execute(sound.client, "stop"), QMP_OK);
+    CHECK_STATUS(execute(sound.client, "stop"), QMP_OK); /* its event is there, and all was heard */
     CHECK(sound.client && sound.options && sound.cancel && sound.mock);
+    CHECK(sound.subscription && sound.request && sound.batch);
 }
 
 void sound_check(void)
@@ -125,6 +144,21 @@ void ignore_event(void *user_data, const qmp_event *event)
     (void)user_data, (void)event;
 }
 
+void ignore_reply(void *user_data, qmp_status status, const char *reply_json, const qmp_error *error)
+{
+    (void)user_data, (void)status, (void)reply_json, (void)error;
+}
+
+void ignore_late_reply(void *user_data, const char *command, qmp_status status, const char *reply_json, const qmp_error *error)
+{
+    (void)user_data, (void)command, (void)status, (void)reply_json, (void)error;
+}
+
+int sound_descriptor(void)
+{
+    return handed_over = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 void ignore_data(void *user_data)
 {
     (void)user_data;
@@ -167,6 +201,9 @@ void expect(const struct function *function, unsigned exchanged, void *with, qmp
     struct call call = {function, exchanged, with, QMP_OK};
     size_t heard = sound_heard();
     function->call(&call);
+    if (handed_over >= 0 && (call.status == QMP_ERR_INVALID_ARGUMENT || call.status == QMP_ERR_INVALID_HANDLE))
+        close(handed_over); /* it stayed the caller's */
+    handed_over = -1;
     if (!function->returns_status)
         return;
     if (call.status != expected)

@@ -11,9 +11,12 @@ enum { MOST_PARAMETERS = 12 };
 struct handles {
     const char *address;
     qmp_client *client;
+    qmp_client *driven; /* by the caller's loop */
     qmp_options *options;
     qmp_cancel *cancel;
     qmp_subscription *subscription; /* of the client, with an event in it */
+    qmp_request *request;
+    qmp_batch *batch; /* a request of it is answered */
     qmp_mock *mock; /* plays a transcript without requests */
 };
 
@@ -72,6 +75,9 @@ qmp_error *sound_error(void);
 qmp_event *sound_event(void);
 void ignore_line(void *user_data, int32_t level, const char *message);
 void ignore_event(void *user_data, const qmp_event *event);
+void ignore_reply(void *user_data, qmp_status status, const char *reply_json, const qmp_error *error);
+void ignore_late_reply(void *user_data, const char *command, qmp_status status, const char *reply_json, const qmp_error *error);
 void ignore_data(void *user_data);
+int sound_descriptor(void);
 
 #endif

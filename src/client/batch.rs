@@ -18,9 +18,11 @@ pub struct Batch {
 
 #[derive(Default)]
 struct State {
-    /// What callers know the requests by that have no outcome yet.
-    under_way: HashSet<u64>,
+    /// What callers know the requests by that are in it.
+    members: HashSet<u64>,
+    /// Those whose outcome has come.
     done: VecDeque<u64>,
+    closed: bool,
     signal: Signal,
 }
 
@@ -39,18 +41,17 @@ impl Default for Batch {
 impl Batch {
     /// `tag`: what [`Batch::next`] gives when the outcome has come.
     pub fn add(self: &Arc<Self>, request: &Request, tag: u64) -> Result<()> {
-        self.state.lock().under_way.insert(tag);
-        let joined = request.join(self, tag);
-        if joined.is_err() {
-            self.state.lock().under_way.remove(&tag);
-        }
-        joined
+        request.join(self, tag)
     }
 
-    /// Call without a connection's lock.
+    pub(super) fn expect(&self, tag: u64) {
+        self.state.lock().members.insert(tag);
+    }
+
+    /// The outcome has come.
     pub(super) fn finished(&self, tag: u64) {
         let mut state = self.state.lock();
-        if state.under_way.remove(&tag) {
+        if state.members.contains(&tag) {
             state.done.push_back(tag);
             state.signal.show(true);
         }
@@ -58,9 +59,27 @@ impl Batch {
         self.word.wake(MARK);
     }
 
-    /// A request that will not have an outcome any more.
+    /// The request leaves: nobody can have its outcome any more.
     pub(super) fn forget(&self, tag: u64) {
-        self.state.lock().under_way.remove(&tag);
+        let mut state = self.state.lock();
+        if !state.members.remove(&tag) {
+            return;
+        }
+        state.done.retain(|done| *done != tag);
+        let more = !state.done.is_empty();
+        state.signal.show(more);
+        drop(state);
+        self.word.wake(MARK);
+    }
+
+    /// Whoever waits is told. The requests go on.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        // They know the batch, so it must not know them.
+        state.members.clear();
+        state.done.clear();
+        drop(state);
         self.word.wake(MARK);
     }
 
@@ -70,12 +89,16 @@ impl Batch {
         loop {
             let looked = self.word.look();
             let mut state = self.state.lock();
+            if state.closed {
+                return Err(Error::new(Status::Closed, "the batch was freed"));
+            }
             if let Some(tag) = state.done.pop_front() {
+                state.members.remove(&tag);
                 let more = !state.done.is_empty();
                 state.signal.show(more);
                 return Ok(tag);
             }
-            if state.under_way.is_empty() {
+            if state.members.is_empty() {
                 return Err(Error::new(Status::NotFound, "the batch has no request"));
             }
             drop(state);

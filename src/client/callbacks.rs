@@ -35,7 +35,11 @@ pub(super) enum Job {
     Request(u64),
 }
 
-type Post = (Weak<Connection>, Job);
+/// A request is called back also when its connection is gone; what waits for events is not.
+enum Post {
+    Event(Weak<Connection>, Job),
+    Last(Arc<Connection>, Job),
+}
 
 static THREAD: PerProcess<Lock<Option<Sender<Post>>>> = PerProcess::new(|| Lock::new(None));
 
@@ -51,8 +55,12 @@ pub(super) fn start() -> io::Result<()> {
 }
 
 fn run(inbox: &Receiver<Post>) {
-    for (connection, job) in inbox {
-        if let Some(connection) = connection.upgrade() {
+    for post in inbox {
+        let (connection, job) = match post {
+            Post::Event(connection, job) => (connection.upgrade(), job),
+            Post::Last(connection, job) => (Some(connection), job),
+        };
+        if let Some(connection) = connection {
             // A bug met in one must not cost the others their callbacks.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| connection.call_back(job)));
         }
@@ -65,7 +73,11 @@ impl Connection {
         let slot = THREAD.get().lock();
         if let Some(sender) = &*slot {
             for job in jobs {
-                let _ = sender.send((Arc::downgrade(self), job)); // the thread lives as long as the process
+                let post = match job {
+                    Job::Subscription(_) => Post::Event(Arc::downgrade(self), job),
+                    Job::Request(_) => Post::Last(self.clone(), job),
+                };
+                let _ = sender.send(post); // the thread lives as long as the process
             }
         }
     }

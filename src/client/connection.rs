@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
+use super::late::{Expected, LateReply};
 use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
@@ -57,6 +58,7 @@ pub struct Connection {
     pub(super) driven: bool,
     /// Out-of-band commands are wanted.
     pub(super) out_of_band: bool,
+    pub(super) late_reply: Option<LateReply>,
     /// The socket was given: others may have copies of it and change its mode.
     pub(super) shared: bool,
     before: Before,
@@ -94,6 +96,8 @@ pub struct State {
     pub(super) descriptors: Vec<(u64, OwnedFd)>,
     /// Outcomes that their callers have not picked up yet.
     pub(super) done: Vec<(u64, Outcome)>,
+    /// Commands whose late replies somebody wants to see.
+    pub(super) late: Expected,
     pub(super) end: Option<End>,
     /// By `close`: every call ends.
     pub(super) closed: bool,
@@ -157,6 +161,7 @@ impl Connection {
             timeouts: options.timeouts.clone(),
             driven: options.own_loop,
             out_of_band: options.out_of_band,
+            late_reply: options.late_reply.clone(),
             shared,
             before,
             heard: AtomicBool::new(false),
@@ -170,6 +175,7 @@ impl Connection {
                 parked: Vec::new(),
                 descriptors: Vec::new(),
                 done: Vec::new(),
+                late: Expected::new(options.late_reply.is_some()),
                 end: None,
                 closed: false,
                 idle: Idle {
@@ -220,7 +226,6 @@ impl Connection {
         }
         state.publish_end(&end, after);
         state.end = Some(end);
-        state.descriptors.clear();
         self.settle(state, after, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
@@ -255,7 +260,8 @@ impl Connection {
         after.wake();
         drop(callbacks); // their owners may do anything when they go
         self.record(&mut after.notes, || Entry::Ended(ended));
-        after.notes.write();
+        after.tell();
+        self.call_last_requesters();
     }
 
     /// Ends the socket, which wakes the threads that wait in it, and the I/O thread's interest.
@@ -282,6 +288,11 @@ impl Connection {
             state.done.push((id, outcome));
             state.tell_watchers(id, after);
         }
+        let unsent = state
+            .descriptors
+            .drain(..)
+            .map(|(_, descriptor)| descriptor);
+        after.descriptors.extend(unsent);
         after.wakes |= state.asleep(!0);
         state.update_signal();
     }

@@ -105,7 +105,7 @@ impl Connection {
         }
         drop(self.flush(state, &mut after));
         after.wake();
-        after.notes.write();
+        after.tell();
         Ok(id)
     }
 
@@ -152,20 +152,33 @@ impl Connection {
             drop(state);
             return outcome.map_err(|failure| self.failed(name, failure, end.as_ref()));
         }
-        let abandoned = state.session.pending.abandon(id);
-        if abandoned == Some(Abandoned::Torn) {
-            self.finish(&mut state, End::Torn, &mut after);
-        }
-        let descriptor = state.take_descriptor(id);
+        let abandoned = self.abandon(&mut state, id, name, &mut after);
         drop(state);
-        drop(descriptor);
         after.wake();
-        after.notes.write();
+        after.tell();
         let error = self.stopped(name, stop, abandoned, wait);
         if error.status == Status::Timeout {
             self.log.write(Level::Info, &error.message);
         }
         Err(error)
+    }
+
+    /// Nobody waits for the command any more.
+    pub(super) fn abandon(
+        &self,
+        state: &mut State,
+        id: u64,
+        name: &str,
+        after: &mut Aftermath<'_>,
+    ) -> Option<Abandoned> {
+        let abandoned = state.session.pending.abandon(id);
+        match abandoned {
+            Some(Abandoned::Torn) => self.finish(state, End::Torn, after),
+            Some(Abandoned::Unknown) => state.expect_late(id, name),
+            _ => {}
+        }
+        after.descriptors.extend(state.take_descriptor(id));
+        abandoned
     }
 }
 

@@ -11,6 +11,7 @@ mod execute;
 mod failure;
 mod follow;
 mod io_thread;
+pub mod late;
 mod lock;
 pub mod log;
 #[cfg(all(test, model))]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::late::LateReply;
 use super::log::Logger;
 use super::timeouts::Timeouts;
 use crate::session::dialect::{self, Dialect};
@@ -20,6 +21,7 @@ pub struct Options {
     pub expected_uid: Option<u32>,
     pub dialect: &'static Dialect,
     pub logger: Option<Logger>,
+    pub late_reply: Option<LateReply>,
     /// Where the session is recorded to.
     pub record: Option<PathBuf>,
 }
@@ -38,6 +40,7 @@ impl Default for Options {
             expected_uid: None,
             dialect: &dialect::QMP,
             logger: None,
+            late_reply: None,
             record: None,
         }
     }

@@ -271,7 +271,11 @@ impl State {
         match matched {
             Ok(id) => return self.complete(id, outcome, after),
             Err(Unmatched::Foreign) => ignored.foreign_replies += 1,
-            Err(Unmatched::Late) => ignored.late_replies += 1,
+            Err(Unmatched::Late(id)) => {
+                ignored.late_replies += 1;
+                let name = self.late.take(id);
+                after.late.extend(name.map(|name| (name, outcome)));
+            }
             Err(Unmatched::Anonymous) => ignored.anonymous_replies += 1,
         }
         if let Err(why) = matched {

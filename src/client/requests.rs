@@ -2,14 +2,13 @@
 //! Commands submitted without waiting, and what comes of them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::batch::Batch;
 use super::callbacks::{Callback, Job, Place};
 use super::connection::{Connection, Outcome, State, mark_of};
 use super::execute::{Call, check};
 use super::failure::End;
-use super::lock::Lock;
 use super::turns::Aftermath;
 use super::wait::{Stop, Wait};
 use crate::error::{Error, Result, Status};
@@ -22,17 +21,17 @@ pub struct Request {
     connection: Arc<Connection>,
     id: u64,
     name: String,
-    /// Whoever asks for the outcome gets it once.
-    stage: Lock<Stage>,
+    /// Set with the connection's lock held.
+    over: OnceLock<Over>,
+    /// The batch that it was put into, and what that knows it by.
+    batch: OnceLock<(Arc<Batch>, u64)>,
 }
 
+/// How a request ended without its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    UnderWay,
-    /// A callback gets the outcome.
-    Promised,
-    Taken,
+enum Over {
     Cancelled,
+    Freed,
 }
 
 /// What cancelling a request came to.
@@ -85,7 +84,8 @@ impl Connection {
             connection: self.clone(),
             id,
             name: name.to_owned(),
-            stage: Lock::new(Stage::UnderWay),
+            over: OnceLock::new(),
+            batch: OnceLock::new(),
         })
     }
 
@@ -111,7 +111,14 @@ impl Connection {
         state.watchers.dispatchable.pop_front()
     }
 
-    fn told(&self, name: &str, outcome: Outcome, end: Option<&End>) -> Result<Text> {
+    /// After the end nobody dispatches any more: what still waits for it is called here.
+    pub(super) fn call_last_requesters(&self) {
+        while let Some(id) = self.next_request_to_dispatch() {
+            self.call_requester(id);
+        }
+    }
+
+    pub(super) fn told(&self, name: &str, outcome: Outcome, end: Option<&End>) -> Result<Text> {
         outcome.map_err(|failure| self.failed(name, failure, end))
     }
 }
@@ -123,23 +130,19 @@ impl Request {
 
     /// The outcome, once it has come. A wait that ends early leaves the command under way.
     pub fn wait(&self, wait: &Wait<'_>) -> Result<Text> {
-        self.is_open()?;
         let connection = &self.connection;
-        let id = self.id;
-        let outcome = connection.wait(wait, mark_of(id), |state| {
-            let end = state.end.clone();
-            let outcome = state.take_outcome(id).map(|outcome| Some((outcome, end)));
-            // Somebody else took it.
-            outcome.or_else(|| (!state.session.pending.is_awaited(id)).then_some(None))
+        let outcome = connection.wait(wait, mark_of(self.id), |state| {
+            if let Err(e) = self.is_open(state) {
+                return Some(Err(e));
+            }
+            let outcome = state.take_outcome(self.id)?;
+            Some(Ok((outcome, state.end.clone())))
         });
         match outcome {
-            Ok(Some((outcome, end))) => {
-                *self.stage.lock() = Stage::Taken;
+            Ok(taken) => {
+                let (outcome, end) = taken?;
+                self.leave_batch();
                 connection.told(&self.name, outcome, end.as_ref())
-            }
-            Ok(None) => {
-                self.is_open()?;
-                Err(self.taken())
             }
             Err(stop) => Err(self.not_yet(stop, wait)),
         }
@@ -147,41 +150,61 @@ impl Request {
 
     /// Gives the command up, as far as that can be.
     pub fn cancel(&self) -> Result<Cancelled> {
-        self.is_open()?;
-        let connection = &self.connection;
-        let mut after = Aftermath::new(connection);
-        let mut state = connection.state.lock();
+        let mut after = Aftermath::new(&self.connection);
+        let mut state = self.connection.state.lock();
+        self.is_open(&state)?;
         if state.has_outcome(self.id) {
             return Ok(Cancelled::TooLate);
         }
-        let abandoned = state.session.pending.abandon(self.id);
-        if abandoned == Some(Abandoned::Torn) {
-            connection.finish(&mut state, End::Torn, &mut after);
-        }
-        let watchers = state.watchers.forget(self.id);
+        let abandoned = self.end(&mut state, Over::Cancelled, &mut after);
         drop(state);
-        *self.stage.lock() = Stage::Cancelled;
-        if let (_, Some((batch, tag))) = watchers {
-            batch.forget(tag);
-        }
+        self.leave_batch();
+        after.wake();
+        after.tell();
         Ok(match abandoned {
             Some(Abandoned::Withdrawn) => Cancelled::Withdrawn,
             _ => Cancelled::Unknown,
         })
     }
 
+    /// The request is done with: whoever waits for it is told, and an outcome that has come goes.
+    pub fn free(&self) {
+        let mut after = Aftermath::new(&self.connection);
+        let mut state = self.connection.state.lock();
+        if self.is_open(&state).is_err() {
+            return;
+        }
+        let unwanted = state.take_outcome(self.id);
+        self.end(&mut state, Over::Freed, &mut after);
+        drop(state);
+        drop(unwanted);
+        self.leave_batch();
+        after.wake();
+        after.tell();
+    }
+
+    fn end(&self, state: &mut State, over: Over, after: &mut Aftermath<'_>) -> Option<Abandoned> {
+        let _ = self.over.set(over); // a request ends once: it was open
+        state.watchers.batches.remove(&self.id);
+        let mark = mark_of(self.id);
+        after.wakes |= state.asleep(mark);
+        self.connection.abandon(state, self.id, &self.name, after)
+    }
+
     /// Has the outcome given to a callback. Nobody can wait for it any more.
     pub fn attach(&self, place: Place, callback: Arc<dyn Callback<Result<Text>>>) -> Result<()> {
-        self.is_open()?;
         if place == Place::Library {
             self.connection.refuse_if_driven()?;
             super::callbacks::start()
                 .map_err(|e| Error::os("start the library's callback thread", &e))?;
         }
-        *self.stage.lock() = Stage::Promised;
         let connection = &self.connection;
         let mut after = Aftermath::new(connection);
         let mut state = connection.state.lock();
+        self.is_open(&state)?;
+        if self.batch.get().is_some() {
+            return Err(Error::invalid(format!("{} is in a batch", self.name)));
+        }
         let waiting = Waiting {
             name: self.name.clone(),
             place,
@@ -191,14 +214,31 @@ impl Request {
         if state.has_outcome(self.id) {
             state.tell_watchers(self.id, &mut after);
         }
+        after.wakes |= state.asleep(mark_of(self.id));
+        let closed = state.closed;
+        drop(state);
+        if closed {
+            connection.call_last_requesters();
+        }
         Ok(())
     }
 
     /// The batch learns when the outcome has come.
     pub(super) fn join(&self, batch: &Arc<Batch>, tag: u64) -> Result<()> {
-        self.is_open()?;
+        if self.batch.set((batch.clone(), tag)).is_err() {
+            return Err(Error::invalid(format!(
+                "{} was put into a batch already",
+                self.name
+            )));
+        }
+        batch.expect(tag);
         let mut after = Aftermath::new(&self.connection);
         let mut state = self.connection.state.lock();
+        if let Err(e) = self.is_open(&state) {
+            drop(state);
+            batch.forget(tag);
+            return Err(e);
+        }
         state.watchers.batches.insert(self.id, (batch.clone(), tag));
         if state.has_outcome(self.id) {
             state.tell_watchers(self.id, &mut after);
@@ -206,24 +246,34 @@ impl Request {
         Ok(())
     }
 
-    fn is_open(&self) -> Result<()> {
-        let stage = *self.stage.lock();
-        match stage {
-            Stage::UnderWay => Ok(()),
-            Stage::Promised => Err(Error::invalid(format!(
-                "the outcome of {} goes to its callback",
-                self.name
-            ))),
-            Stage::Taken => Err(self.taken()),
-            Stage::Cancelled => Err(Error::new(
-                Status::Cancelled,
-                format!("{}: the request was cancelled", self.name),
-            )),
+    fn leave_batch(&self) {
+        if let Some((batch, tag)) = self.batch.get() {
+            batch.forget(*tag);
         }
     }
 
-    fn taken(&self) -> Error {
-        Error::invalid(format!("the outcome of {} was taken already", self.name))
+    /// Its outcome can still be had.
+    fn is_open(&self, state: &State) -> Result<()> {
+        let name = &self.name;
+        match self.over.get() {
+            Some(Over::Cancelled) => {
+                let words = format!("{name}: the request was cancelled");
+                Err(Error::new(Status::Cancelled, words))
+            }
+            Some(Over::Freed) => {
+                let words = format!("{name}: the request was freed");
+                Err(Error::new(Status::Closed, words))
+            }
+            None if state.watchers.callbacks.contains_key(&self.id) => Err(Error::invalid(
+                format!("the outcome of {name} goes to its callback"),
+            )),
+            None if state.session.pending.is_awaited(self.id) || state.has_outcome(self.id) => {
+                Ok(())
+            }
+            None => Err(Error::invalid(format!(
+                "the outcome of {name} was taken already"
+            ))),
+        }
     }
 
     fn not_yet(&self, stop: Stop, wait: &Wait<'_>) -> Error {
@@ -237,18 +287,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        if *self.stage.lock() == Stage::UnderWay && matches!(self.cancel(), Ok(Cancelled::TooLate))
-        {
-            let mut state = self.connection.state.lock();
-            drop(state.take_outcome(self.id));
-        }
-    }
-}
-
-impl Watchers {
-    /// What the lock is not to be held for when it goes.
-    fn forget(&mut self, id: u64) -> (Option<Waiting>, Option<(Arc<Batch>, u64)>) {
-        (self.callbacks.remove(&id), self.batches.remove(&id))
+        self.free();
     }
 }
 

@@ -49,7 +49,7 @@ impl Connection {
         state.blocked = false;
         drop(self.flush(state, &mut after));
         after.wake();
-        after.notes.write();
+        after.tell();
     }
 
     fn not_synced(&self, command: &str, failure: Failure) -> Error {

@@ -5,13 +5,13 @@
 //! thread takes over.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Batch;
 use super::callbacks::Job;
-use super::connection::{Connection, Guard, State};
+use super::connection::{Connection, Guard, Outcome, State};
 use super::failure::End;
 use super::log::Notes;
 use super::wait::{Stop, Wait};
@@ -32,6 +32,10 @@ pub(super) struct Aftermath<'a> {
     pub jobs: Vec<Job>,
     /// With what they know the request by whose outcome has come.
     pub batches: Vec<(Arc<Batch>, u64)>,
+    /// To be closed: that may take its time.
+    pub descriptors: Vec<OwnedFd>,
+    /// Commands whose replies came after their calls gave up.
+    pub late: Vec<(String, Outcome)>,
     connection: &'a Connection,
 }
 
@@ -43,7 +47,22 @@ impl<'a> Aftermath<'a> {
             ended: None,
             jobs: Vec::new(),
             batches: Vec::new(),
+            descriptors: Vec::new(),
+            late: Vec::new(),
             connection,
+        }
+    }
+
+    /// The caller's functions are to be called.
+    fn has_to_tell(&self) -> bool {
+        !self.notes.is_empty() || !self.late.is_empty()
+    }
+
+    /// Calls the caller's functions: call without the lock and without a role.
+    pub fn tell(&mut self) {
+        self.notes.write();
+        for (command, outcome) in self.late.drain(..) {
+            self.connection.tell_late(&command, outcome);
         }
     }
 
@@ -54,6 +73,7 @@ impl<'a> Aftermath<'a> {
             self.connection.record(&mut self.notes, entry);
         }
         self.connection.word.wake(std::mem::take(&mut self.wakes));
+        self.descriptors.clear();
         for (batch, tag) in self.batches.drain(..) {
             batch.finished(tag);
         }
@@ -137,7 +157,9 @@ impl Connection {
                 && wait.is_plain()
                 && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
             let ready = plain || {
-                match wait.ready(self.transport.as_fd(), Direction::Read) {
+                // Not without end: what is waited for may be given up by another thread.
+                let step = wait.at_most(RECEIVE_WAIT);
+                match step.ready(self.transport.as_fd(), Direction::Read) {
                     Ok(ready) => ready,
                     Err(e) => {
                         state = self.state.lock();
@@ -149,13 +171,13 @@ impl Connection {
                 self.receive(framer, plain, &mut after);
             }
             after.wake();
-            if !after.notes.is_empty() {
-                // The logger may call back on this connection, so the role goes first.
+            if after.has_to_tell() {
+                // They may call back on this connection, so the role goes first.
                 drop(reading.framer.take().map(|framer| Reading {
                     connection: self,
                     framer: Some(framer),
                 }));
-                after.notes.write();
+                after.tell();
             }
             state = self.state.lock();
         };
@@ -246,13 +268,17 @@ impl Connection {
                 }
             };
             state = self.state.lock();
-            state
-                .descriptors
-                .extend(descriptor.map(|descriptor| (out.id(), descriptor)));
             match sent {
                 Ok(()) => state.session.pending.output_sent(&out),
                 Err(e) => {
+                    let id = out.id();
                     let torn = state.session.pending.output_blocked(out);
+                    match descriptor {
+                        Some(kept) if state.session.pending.is_awaited(id) => {
+                            state.descriptors.push((id, kept));
+                        }
+                        gone => after.descriptors.extend(gone),
+                    }
                     if torn == Err(Abandoned::Torn) {
                         self.finish(&mut state, End::Torn, after);
                     } else if e.kind() == io::ErrorKind::WouldBlock {
@@ -336,7 +362,7 @@ impl Connection {
         }
         after.wake();
         drop(reading);
-        after.notes.write();
+        after.tell();
         if busy {
             Served::Busy { activity }
         } else {

@@ -30,20 +30,21 @@ pub extern "C" fn qmp_batch_new() -> *mut qmp_batch {
     gate::or_null(|| handle::insert(Arc::new(Batch::default())))
 }
 
-/// Frees a batch. The requests in it go on. NULL and a stale handle do nothing.
+/// Frees a batch. The requests in it go on; calls that wait for it return QMP_ERR_CLOSED. NULL and a stale handle do nothing.
 ///
 /// Any thread. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmp_batch_free(batch: *mut qmp_batch) {
-    gate::quietly(|| handle::remove(batch).map(drop));
+    gate::quietly(|| handle::remove(batch).map(|batch| batch.close()));
 }
 
-/// Puts a request into a batch. Its handle stays the caller's.
+/// Puts a request into a batch. Its handle stays the caller's. It leaves the batch when qmp_batch_next
+/// gives it, when it is cancelled or freed, or when its outcome is taken.
 ///
-/// batch: where to. request: which, in one batch at most. error: gets the error; may be NULL.
+/// batch: where to. request: which, put into one batch, once. error: gets the error; may be NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the request's outcome was given already or has a
-/// callback; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too.
+/// callback, or it was put into a batch; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too.
 /// Since 0.1.
 ///
 /// # Safety
@@ -71,7 +72,7 @@ pub unsafe extern "C" fn qmp_batch_add(
 /// may be NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_TIMEOUT; QMP_ERR_CANCELLED; QMP_ERR_NOT_FOUND: there is no request in it;
-/// QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
+/// QMP_ERR_CLOSED: it is freed meanwhile; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread. Since 0.1.
 ///
 /// # Safety
 /// The pointers that are not handles may be written, or are NULL.

@@ -73,7 +73,8 @@ pub unsafe extern "C" fn qmp_execute_json(
 /// Sends a command out of band: it overtakes the commands that wait for their turn, and is executed
 /// while another one runs.
 ///
-/// Needs qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
+/// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. Needs
+/// qmp_options_set_out_of_band, and a command that QEMU allows out of band: "migrate-recover",
 /// "migrate-pause", "yank", "query-yank"; others are refused by the VM. Everything else is as in
 /// qmp_execute_json.
 ///
@@ -116,7 +117,8 @@ pub unsafe extern "C" fn qmp_execute_oob_json(
 /// copy of its own if the command was sent. Only after QMP_ERR_INVALID_ARGUMENT,
 /// QMP_ERR_INVALID_HANDLE and QMP_ERR_FORKED it is still the caller's.
 ///
-/// descriptor: an open one. Everything else is as in qmp_execute_json.
+/// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. descriptor:
+/// an open one. Everything else is as in qmp_execute_json.
 ///
 /// Returns what qmp_execute_json returns; QMP_ERR_UNSUPPORTED: the connection is none over a unix
 /// socket, and nothing was sent. Any thread. Since 0.1.

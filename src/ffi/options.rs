@@ -6,9 +6,10 @@ use std::ffi::{OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::error::c_string;
+use super::error::{c_string, qmp_error};
 use super::gate::{self, gate};
 use super::handle::{self, handle};
+use super::request::late_reply;
 use super::status::qmp_status;
 use crate::client::Options;
 use crate::client::log::{Level, Logger, Sink};
@@ -42,6 +43,19 @@ pub type qmp_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
 /// A logger of C's and its user_data, which is destroyed with it.
+/// A function that is told of a late reply: the name of its command, and what the command came to:
+/// status and, on QMP_OK, reply_json, else error; the other is NULL. All are valid during the call.
+/// The same holds as for qmp_log_fn. Since 0.1.
+pub type qmp_late_reply_fn = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        command: *const c_char,
+        status: qmp_status,
+        reply_json: *const c_char,
+        error: *const qmp_error,
+    ),
+>;
+
 struct CSink {
     function: qmp_log_fn,
     user_data: *mut c_void,
@@ -323,6 +337,42 @@ pub unsafe extern "C" fn qmp_options_set_log(
     });
     // A destroy function is called here, without a lock: the former logger's, or the refused one's.
     drop((former, sink));
+    status
+}
+
+/// Sets a function that is told of late replies: those to commands whose call gave up after sending,
+/// or whose request was cancelled or freed. There is none by default, and they are dropped.
+///
+/// function: is called once for each, without a lock, by the thread that read it, which may be any,
+/// and the library's own. The last 1024 such commands of a client are remembered. user_data: given to
+/// it; may be NULL. destroy: called with user_data exactly once, as that of qmp_options_set_log; may
+/// be NULL.
+///
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: function is NULL; QMP_ERR_INVALID_HANDLE;
+/// QMP_ERR_FORKED. Any thread. Since 0.1.
+///
+/// # Safety
+/// The functions keep to the rules above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_options_set_late_reply(
+    options: *mut qmp_options,
+    function: qmp_late_reply_fn,
+    user_data: *mut c_void,
+    destroy: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+) -> qmp_status {
+    // Made first: whatever fails, it is dropped once.
+    let mut hook = Some(late_reply(function, user_data, destroy));
+    let mut former = None;
+    let status = set(options, |options| {
+        if function.is_none() {
+            return Err(Error::invalid("function is NULL"));
+        }
+        if let Some(hook) = hook.take() {
+            former = options.late_reply.replace(hook);
+        }
+        Ok(())
+    });
+    drop((former, hook)); // without a lock
     status
 }
 

@@ -11,9 +11,11 @@ use super::connect::qmp_client;
 use super::error::{self, qmp_error, qmp_error_free};
 use super::gate::{self, Out, gate};
 use super::handle::{self, handle};
+use super::options::qmp_late_reply_fn;
 use super::status::{QMP_OK, qmp_status};
 use super::subscription::{Owner, place_of};
 use crate::client::callbacks::Callback;
+use crate::client::late::LateReply;
 use crate::client::{Band, Request, Wait};
 use crate::error::{Error, Result};
 use crate::sys::text::Text;
@@ -43,40 +45,61 @@ pub type qmp_reply_fn = Option<
     ),
 >;
 
-struct CCallback {
-    function: qmp_reply_fn,
+struct CCallback<F> {
+    function: F,
     owner: Owner,
 }
 
-impl Callback<Result<Text>> for CCallback {
+impl Callback<Result<Text>> for CCallback<qmp_reply_fn> {
     fn call(&self, outcome: Result<Text>) {
-        let Some(function) = self.function else {
-            return;
-        };
-        let data = self.owner.user_data;
-        match outcome {
-            Ok(reply) => {
-                let reply = reply.as_ptr();
-                // SAFETY: the header's contract for callbacks; the reply lives through the call.
-                unsafe { function(data, QMP_OK, reply, ptr::null()) };
-            }
-            Err(failure) => {
-                let status = failure.status as qmp_status;
-                let error = error::into_c(failure);
-                // SAFETY: as above; the error was made here, and is freed once.
-                unsafe {
-                    function(data, status, ptr::null(), error);
-                    qmp_error_free(error);
-                }
-            }
+        if let Some(function) = self.function {
+            // SAFETY: the header's contract for callbacks; what they are given lives through the call.
+            show(outcome, |status, reply, error| unsafe {
+                function(self.owner.user_data, status, reply, error);
+            });
         }
     }
+}
+
+impl Callback<(String, Result<Text>)> for CCallback<qmp_late_reply_fn> {
+    fn call(&self, (command, outcome): (String, Result<Text>)) {
+        if let Some(function) = self.function {
+            let command = error::c_string(command);
+            // SAFETY: as above.
+            show(outcome, |status, reply, error| unsafe {
+                function(self.owner.user_data, command.as_ptr(), status, reply, error);
+            });
+        }
+    }
+}
+
+/// Lends an outcome to C.
+fn show(outcome: Result<Text>, to: impl FnOnce(qmp_status, *const c_char, *const qmp_error)) {
+    match outcome {
+        Ok(reply) => to(QMP_OK, reply.as_ptr(), ptr::null()),
+        Err(failure) => {
+            let status = failure.status as qmp_status;
+            let error = error::into_c(failure);
+            to(status, ptr::null(), error);
+            // SAFETY: it was made here, and is freed once.
+            unsafe { qmp_error_free(error) };
+        }
+    }
+}
+
+pub(super) fn late_reply(
+    function: qmp_late_reply_fn,
+    user_data: *mut c_void,
+    destroy: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+) -> LateReply {
+    let owner = Owner { user_data, destroy };
+    Arc::new(CCallback { function, owner })
 }
 
 /// Sends a command without waiting for its reply. Any number may be under way; each is matched with
 /// its own reply.
 ///
-/// client, command, arguments_json: as in qmp_execute_json. out_of_band: as in qmp_execute_oob_json.
+/// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. out_of_band: as in qmp_execute_oob_json.
 /// request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
 ///
 /// Returns QMP_OK; QMP_ERR_DISCONNECTED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: out-of-band was not
@@ -120,9 +143,13 @@ pub unsafe extern "C" fn qmp_submit_json(
 /// command; may be NULL. reply_json: gets the reply, to be freed with qmp_string_free. error: gets
 /// the error; may be NULL.
 ///
+/// Of several threads that wait one gets the outcome. A wait that another thread ends, by giving the
+/// request up or freeing it, may take half a second to notice.
+///
 /// Returns what qmp_execute_json returns; QMP_ERR_TIMEOUT and QMP_ERR_CANCELLED, with outcome_unknown
-/// false: it is still under way; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already, or
-/// a callback gets it; QMP_ERR_CANCELLED also after qmp_request_cancel. Any thread. Since 0.1.
+/// false: it is still under way; QMP_ERR_CANCELLED also after qmp_request_cancel; QMP_ERR_CLOSED also
+/// when the request is freed meanwhile; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given
+/// already, or a callback gets it. Any thread. Since 0.1.
 ///
 /// # Safety
 /// The pointers that are not handles may be written, or are NULL.
@@ -177,14 +204,17 @@ pub unsafe extern "C" fn qmp_request_cancel(
 }
 
 /// Has a function called with a request's outcome, exactly once; also if it has come already. The
-/// handle may be freed at once: the callback comes all the same.
+/// handle may be freed at once: the callback comes all the same. When the client is closed it is
+/// called with QMP_ERR_CLOSED; with QMP_ON_DISPATCH by qmp_close itself, or, if the client is closed
+/// already, by this function.
 ///
 /// request: which. place: QMP_ON_LIBRARY_THREAD, or QMP_ON_DISPATCH with the request's client.
-/// function, user_data, destroy: as in qmp_subscription_set_callback. error: gets the error; may be
-/// NULL.
+/// function: what is called. user_data: given to it; may be NULL. destroy: called with user_data
+/// exactly once, when the function will not be called any more, also if this fails; may be NULL.
+/// error: gets the error; may be NULL.
 ///
-/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already or has a callback;
-/// QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks
+/// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: also if the outcome was given already or has a callback,
+/// or the request is in a batch; QMP_ERR_CANCELLED; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread, callbacks
 /// too. Since 0.1.
 ///
 /// # Safety
@@ -219,5 +249,5 @@ pub unsafe extern "C" fn qmp_request_set_callback(
 /// Any thread, callbacks too. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmp_request_free(request: *mut qmp_request) {
-    gate::quietly(|| handle::remove(request).map(drop));
+    gate::quietly(|| handle::remove(request).map(|request| request.free()));
 }

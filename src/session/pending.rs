@@ -8,7 +8,7 @@ use crate::wire::message::Id;
 
 /// Pending whose calls gave up are remembered, so that their late replies are known as such, but
 /// not without end: a VM that never answers must not cost memory for ever.
-const MAX_ABANDONED: usize = 1024;
+pub const MAX_ABANDONED: usize = 1024;
 
 /// QEMU runs one in-band command and queues seven behind it. With one more it stops reading altogether, and no out-of-band command
 /// could overtake.
@@ -69,8 +69,8 @@ impl Outgoing {
 pub enum Unmatched {
     /// Its id was never given out, has been answered, or is not one of ours.
     Foreign,
-    /// Its command's call had given up.
-    Late,
+    /// The call of the command with this id had given up.
+    Late(u64),
     /// It has no id, and belongs to no command for certain.
     Anonymous,
 }
@@ -348,10 +348,11 @@ impl<W> Pending<W> {
                 waiter: Some(waiter),
                 ..
             }) => Ok(waiter),
-            _ => {
+            Some(Command { id, .. }) => {
                 self.abandoned -= 1;
-                Err(Unmatched::Late)
+                Err(Unmatched::Late(id))
             }
+            None => Err(Unmatched::Foreign),
         }
     }
 

@@ -63,7 +63,7 @@ fn a_late_reply_is_known_and_an_abandoned_command_still_counts_as_under_way() {
     let b = submit(&mut pending, "b");
     send_all(&mut pending);
     assert_eq!(pending.error_reply(Id::Absent), Err(Unmatched::Anonymous));
-    assert_eq!(pending.reply(Id::Ours(a)), Err(Unmatched::Late));
+    assert_eq!(pending.reply(Id::Ours(a)), Err(Unmatched::Late(a)));
     assert_eq!(pending.reply(Id::Ours(a)), Err(Unmatched::Foreign));
     assert_eq!(pending.reply(Id::Ours(b)), Ok("b"));
     assert_eq!(pending.abandoned, 0);
@@ -149,7 +149,10 @@ fn commands_that_are_never_answered_cost_bounded_memory() {
     assert_eq!(pending.waiting.len(), MAX_ABANDONED);
     assert_eq!(pending.reply(Id::Ours(1)), Err(Unmatched::Foreign));
     let newest = pending.last_id;
-    assert_eq!(pending.reply(Id::Ours(newest)), Err(Unmatched::Late));
+    assert_eq!(
+        pending.reply(Id::Ours(newest)),
+        Err(Unmatched::Late(newest))
+    );
 }
 
 #[test]
@@ -159,5 +162,5 @@ fn an_oversized_reply_fails_the_only_command_and_its_end_is_late() {
     send_all(&mut pending);
     assert_eq!(pending.give_up_only_one(), Some("a"));
     assert_eq!(pending.give_up_only_one(), None);
-    assert_eq!(pending.reply(Id::Ours(a)), Err(Unmatched::Late));
+    assert_eq!(pending.reply(Id::Ours(a)), Err(Unmatched::Late(a)));
 }
