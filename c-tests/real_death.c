@@ -32,7 +32,11 @@ static void *poll_until_dead(void *data)
     (void)data;
     qmp_event *event = NULL;
     qmp_error *error = NULL;
-    CHECK_ERROR(qmp_poll_event(client, QMP_FOREVER, NULL, &event, &error), QMP_ERR_DISCONNECTED, error);
+    qmp_status status;
+    /* Firmware may have something to say before. */
+    while ((status = qmp_poll_event(client, QMP_FOREVER, NULL, &event, &error)) == QMP_OK)
+        qmp_event_free(event);
+    CHECK_ERROR(status, QMP_ERR_DISCONNECTED, error);
     return NULL;
 }
 
