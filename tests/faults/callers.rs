@@ -62,7 +62,7 @@ fn f86_f93_f95_bad_arguments_never_reach_the_vm() {
         (QMP_ERR_TIMEOUT, false)
     );
     assert_eq!(
-        client.execute("stop", None, -2).unwrap_err().status,
+        client.execute("stop", None, -3).unwrap_err().status,
         QMP_ERR_INVALID_ARGUMENT
     );
     // A call that does arrive shows that the mock would have counted the others.
