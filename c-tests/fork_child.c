@@ -36,6 +36,8 @@ static void connect_the_parent(void)
     parents.cancel = qmp_cancel_new();
     CHECK_STATUS(qmp_mock_start(NULL, &parents.mock, NULL), QMP_OK);
     CHECK_STATUS(qmp_subscribe(parents.client, NULL, NULL, NULL, 0, &parents.subscription, NULL), QMP_OK);
+    CHECK_STATUS(qmp_submit_json(parents.client, "stop", NULL, false, &parents.request, NULL), QMP_OK);
+    parents.batch = qmp_batch_new();
 }
 
 static void close_the_parent(void)
@@ -45,6 +47,8 @@ static void close_the_parent(void)
     CHECK_STATUS(qmp_close(parents.client), QMP_OK);
     CHECK_STATUS(qmp_mock_stop(parents.mock), QMP_OK);
     qmp_subscription_free(parents.subscription);
+    qmp_request_free(parents.request);
+    qmp_batch_free(parents.batch);
     qmp_cancel_free(parents.cancel);
     qmp_options_free(parents.options);
 }

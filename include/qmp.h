@@ -282,10 +282,10 @@ typedef struct qmp_options qmp_options;
 typedef void (*qmp_log_fn)(void *user_data, int32_t level, const char *message);
 
 /**
- * A logger of C's and its user_data, which is destroyed with it.
  * A function that is told of a late reply: the name of its command, and what the command came to:
  * status and, on QMP_OK, reply_json, else error; the other is NULL. All are valid during the call.
- * The same holds as for qmp_log_fn. Since 0.1.
+ * The same holds as for qmp_log_fn: it may be called from any thread, from several at once, may call
+ * any function of this library, and must not unwind. Since 0.1.
  */
 typedef void (*qmp_late_reply_fn)(void *user_data,
                                   const char *command,

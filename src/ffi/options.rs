@@ -42,10 +42,10 @@ pub const QMP_LOG_TRACE: i32 = 5;
 pub type qmp_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
-/// A logger of C's and its user_data, which is destroyed with it.
 /// A function that is told of a late reply: the name of its command, and what the command came to:
 /// status and, on QMP_OK, reply_json, else error; the other is NULL. All are valid during the call.
-/// The same holds as for qmp_log_fn. Since 0.1.
+/// The same holds as for qmp_log_fn: it may be called from any thread, from several at once, may call
+/// any function of this library, and must not unwind. Since 0.1.
 pub type qmp_late_reply_fn = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -56,6 +56,7 @@ pub type qmp_late_reply_fn = Option<
     ),
 >;
 
+/// A logger of C's and its user_data, which is destroyed with it.
 struct CSink {
     function: qmp_log_fn,
     user_data: *mut c_void,

@@ -114,7 +114,8 @@ fn f71_a_flood_takes_no_more_memory_than_allowed() {
             "é".repeat(n * n % 7001)
         )
     };
-    for n in 0..5000 {
+    let rounds = if cfg!(miri) { 50 } else { 5000 };
+    for n in 0..rounds {
         queue.push(&view("A", &json(n)));
         let ring = &queue.rings[0];
         assert!(ring.texts.capacity() <= most);
@@ -129,7 +130,7 @@ fn f71_a_flood_takes_no_more_memory_than_allowed() {
         assert_eq!(event.json(), json(event.sequence as usize - 1));
         last = event.sequence;
     }
-    assert_eq!(last, 5000);
+    assert_eq!(last, rounds as u64);
     assert_eq!(queue.rings[0].texts.capacity(), 0);
 }
 
