@@ -237,7 +237,7 @@ static void waits_for_a_descriptor(void)
 {
     struct rlimit before, few;
     if (!memory_is_countable())
-        SKIP("valgrind keeps the limit of descriptors for itself");
+        SKIP("what watches the program may keep the limit of descriptors for itself");
     CHECK_INT(getrlimit(RLIMIT_NOFILE, &before), 0);
     few = before;
     few.rlim_cur = 64;
