@@ -41,3 +41,9 @@ impl Epoll {
         self.0.wait(fired, Some(Duration::ZERO))
     }
 }
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
