@@ -20,6 +20,7 @@ pub use socket::Socket;
 pub use tcp::Pending;
 
 use crate::sys::peer::Credentials;
+pub use crate::sys::socket::MOST_RECEIVED;
 
 /// How long a receive that waits does so at most. One time for all, so that it is set only once;
 /// a longer wait is several receives, and a shorter one polls first.
@@ -30,8 +31,8 @@ pub const RECEIVE_WAIT: Duration = Duration::from_millis(500);
 pub trait Transport: AsFd + Send + Sync {
     /// How many of the bytes were taken.
     fn send(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Appends to the vector's spare capacity; 0 is the end. `waits`: for [`RECEIVE_WAIT`], a
-    /// signal, or the shutdown by another thread.
+    /// Appends to the vector's spare capacity, at most [`MOST_RECEIVED`]; 0 is the end. `waits`:
+    /// for [`RECEIVE_WAIT`], a signal, or the shutdown by another thread.
     fn receive(&self, into: &mut Vec<u8>, waits: bool) -> io::Result<usize>;
     /// Ends both directions and wakes whoever waits for the descriptor or in it.
     fn shutdown(&self);
