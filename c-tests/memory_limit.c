@@ -5,6 +5,7 @@
 #include "support/server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,8 @@ static void f105_a_large_reply_in_a_small_process(void)
 
 int main(void)
 {
+    /* Each further arena has 64 MiB of address space, which a limit that is set later does not take away. */
+    mallopt(M_ARENA_MAX, 1);
     RUN(f105_large_arguments_in_a_small_process);
     RUN(f105_a_large_reply_in_a_small_process);
     return check_end();

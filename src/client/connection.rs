@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
@@ -29,6 +29,7 @@ use crate::session::events::EventQueue;
 use crate::session::handshake::{MAX_GREETING_BYTES, MAX_SYNC_BYTES};
 use crate::session::pending::Fate;
 use crate::sys::epoll::Interest;
+use crate::sys::eventfd::EventFd;
 use crate::sys::fork::Before;
 use crate::sys::futex::SleepWord;
 use crate::sys::sync::MutexGuard;
@@ -66,6 +67,8 @@ pub struct Connection {
     pub(super) heard: AtomicBool,
     /// Where callers sleep.
     pub(super) word: Arc<SleepWord>,
+    /// Wakes the reader where it waits for the socket. Made when first needed.
+    pub(super) nudge: OnceLock<EventFd>,
     pub(super) state: Lock<State>,
 }
 
@@ -90,6 +93,8 @@ pub struct State {
     pub(super) send_error: Option<i32>,
     /// The socket takes no more; the I/O thread sends the rest when it does.
     pub(super) blocked: bool,
+    /// `nudge` is set.
+    pub(super) nudged: bool,
     /// The marks of those who sleep while another one reads.
     pub(super) parked: Vec<u32>,
     /// What goes with the first byte of a command that is still to be sent.
@@ -166,12 +171,14 @@ impl Connection {
             before,
             heard: AtomicBool::new(false),
             word: Arc::default(),
+            nudge: OnceLock::new(),
             state: Lock::new(State {
                 session: Session::new(options.dialect, events),
                 reader: Some(framer),
                 writing: false,
                 blocked: false,
                 send_error: None,
+                nudged: false,
                 parked: Vec::new(),
                 descriptors: Vec::new(),
                 done: Vec::new(),

@@ -12,6 +12,7 @@ use crate::session::handshake::{Greeting, Stage};
 use crate::session::pending::Unmatched;
 use crate::session::power::Shutdown;
 use crate::sys::text::Text;
+use crate::transport::MOST_RECEIVED;
 use crate::wire::framing::{Fault, Frame, Framer, Object};
 use crate::wire::message::{EventView, Id, Message};
 use crate::wire::redact::redact;
@@ -30,9 +31,9 @@ impl Connection {
             self.finish_now(End::NoMemory, after);
             return false;
         };
+        let room = buffer.capacity() - buffer.len();
         let received = self.transport.receive(buffer, waits);
-        let full = buffer.len() == buffer.capacity();
-        match received {
+        let full = match received {
             Ok(0) => {
                 let mid_message = framer.is_mid_message();
                 let end = match self.state.lock().send_error {
@@ -42,13 +43,16 @@ impl Connection {
                 self.finish_now(end, after);
                 return false;
             }
-            Ok(_) => self.heard.store(true, Ordering::Relaxed),
+            Ok(length) => {
+                self.heard.store(true, Ordering::Relaxed);
+                length >= room.min(MOST_RECEIVED)
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
             Err(e) => {
                 self.finish_now(End::Failed(e.raw_os_error().unwrap_or(libc::EIO)), after);
                 return false;
             }
-        }
+        };
         while let Some(frame) = framer.next() {
             if let Frame::Garbage(bytes) = frame {
                 if !bytes.is_empty() {

@@ -131,7 +131,7 @@ impl Request {
     /// The outcome, once it has come. A wait that ends early leaves the command under way.
     pub fn wait(&self, wait: &Wait<'_>) -> Result<Text> {
         let connection = &self.connection;
-        let outcome = connection.wait(wait, mark_of(self.id), |state| {
+        let outcome = connection.wait_nudged(wait, mark_of(self.id), |state| {
             if let Err(e) = self.is_open(state) {
                 return Some(Err(e));
             }
@@ -186,8 +186,7 @@ impl Request {
     fn end(&self, state: &mut State, over: Over, after: &mut Aftermath<'_>) -> Option<Abandoned> {
         let _ = self.over.set(over); // a request ends once: it was open
         state.watchers.batches.remove(&self.id);
-        let mark = mark_of(self.id);
-        after.wakes |= state.asleep(mark);
+        self.connection.nudge(state, mark_of(self.id), after);
         self.connection.abandon(state, self.id, &self.name, after)
     }
 
@@ -214,7 +213,7 @@ impl Request {
         if state.has_outcome(self.id) {
             state.tell_watchers(self.id, &mut after);
         }
-        after.wakes |= state.asleep(mark_of(self.id));
+        connection.nudge(&mut state, mark_of(self.id), &mut after);
         let closed = state.closed;
         drop(state);
         if closed {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::callbacks::{Callback, Job, Place};
-use super::cancel::Cancel;
 use super::connection::{Connection, EVENTS, State};
 use super::failure::End;
 use super::signal::Signal;
@@ -22,8 +21,6 @@ pub(super) struct Subscription {
     queue: EventQueue,
     signal: Signal,
     callback: Option<Attached>,
-    /// Triggered when nobody can poll it any more, so that whoever reads for it stops.
-    unpollable: Arc<Cancel>,
 }
 
 /// A callback takes the events instead of polls.
@@ -55,7 +52,6 @@ impl Connection {
             queue: EventQueue::new(capacity, self.event_bytes()),
             signal: Signal::default(),
             callback: None,
-            unpollable: Arc::default(),
         });
         Ok(id)
     }
@@ -65,23 +61,14 @@ impl Connection {
         let mut state = self.state.lock();
         let at = state.subscriptions.iter().position(|other| other.id == id);
         let gone = at.map(|at| state.subscriptions.swap_remove(at));
-        after.wakes |= state.asleep(EVENTS);
+        self.nudge(&mut state, EVENTS, &mut after);
         state.update_signal();
         drop(state);
-        if let Some(gone) = &gone {
-            gone.unpollable.trigger();
-        }
         drop(gone); // a callback's owner may do anything when it goes
     }
 
     pub fn poll_subscription(&self, id: u64, wait: &Wait<'_>) -> Result<Event> {
-        let unpollable = self
-            .state
-            .lock()
-            .subscription(id)
-            .map(|s| s.unpollable.clone());
-        let wait = &wait.until(unpollable.as_deref());
-        let found = self.wait(wait, EVENTS, |state| {
+        let found = self.wait_nudged(wait, EVENTS, |state| {
             if state.closed {
                 return None;
             }
@@ -156,11 +143,8 @@ impl Connection {
             busy: false,
         });
         subscription.call(&mut after);
-        let unpollable = subscription.unpollable.clone();
-        after.wakes |= state.asleep(EVENTS);
+        self.nudge(&mut state, EVENTS, &mut after);
         state.update_signal();
-        drop(state);
-        unpollable.trigger();
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! thread takes over.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::failure::End;
 use super::log::Notes;
 use super::wait::{Stop, Wait};
 use crate::session::pending::Abandoned;
+use crate::sys::eventfd::EventFd;
 use crate::sys::poll::Direction;
 use crate::transport::RECEIVE_WAIT;
 use crate::wire::framing::Framer;
@@ -72,7 +74,7 @@ impl<'a> Aftermath<'a> {
             let entry = || Entry::Ended(ended.into());
             self.connection.record(&mut self.notes, entry);
         }
-        self.connection.word.wake(std::mem::take(&mut self.wakes));
+        self.connection.word.wake(mem::take(&mut self.wakes));
         self.descriptors.clear();
         for (batch, tag) in self.batches.drain(..) {
             batch.finished(tag);
@@ -151,22 +153,20 @@ impl Connection {
                 state = self.park(state, looked, marks, remaining);
                 continue;
             };
+            self.clear_nudge(&mut state);
             drop(state);
             // Nothing but the socket itself, or its shutdown, can end the wait: no poll is needed.
             let plain = !self.shared
                 && wait.is_plain()
                 && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
-            let ready = plain || {
-                // Not without end: what is waited for may be given up by another thread.
-                let step = wait.at_most(RECEIVE_WAIT);
-                match step.ready(self.transport.as_fd(), Direction::Read) {
+            let ready = plain
+                || match wait.ready(self.transport.as_fd(), Direction::Read) {
                     Ok(ready) => ready,
                     Err(e) => {
                         state = self.state.lock();
                         break Err(e.into());
                     }
-                }
-            };
+                };
             if ready {
                 self.receive(framer, plain, &mut after);
             }
@@ -188,6 +188,42 @@ impl Connection {
         drop(state);
         self.word.wake(next);
         result
+    }
+
+    /// Waits like [`Connection::wait`] for what another thread may put an end to, which has to
+    /// call [`Connection::nudge`].
+    pub(super) fn wait_nudged<R>(
+        &self,
+        wait: &Wait<'_>,
+        marks: u32,
+        found: impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<R, Stop> {
+        let nudge = match self.nudge.get() {
+            Some(nudge) => nudge,
+            None => {
+                let made = EventFd::new()?;
+                self.nudge.get_or_init(|| made)
+            }
+        };
+        self.wait(&wait.until(nudge.as_fd()), marks, found)
+    }
+
+    /// Has those who wait under these marks look again, wherever they wait.
+    pub(super) fn nudge(&self, state: &mut State, marks: u32, after: &mut Aftermath<'_>) {
+        after.wakes |= state.asleep(marks);
+        if let Some(nudge) = self.nudge.get().filter(|_| state.reader.is_none()) {
+            nudge.set();
+            state.nudged = true;
+        }
+    }
+
+    /// By the reader, who has just looked.
+    fn clear_nudge(&self, state: &mut State) {
+        if mem::take(&mut state.nudged) {
+            if let Some(nudge) = self.nudge.get() {
+                nudge.clear();
+            }
+        }
     }
 
     fn park<'a>(

@@ -66,8 +66,8 @@ impl From<io::Error> for Stop {
 pub struct Wait<'a> {
     pub deadline: Deadline,
     pub cancel: Option<&'a Cancel>,
-    /// Wakes the wait, without being a reason to end it.
-    interrupt: Option<&'a Cancel>,
+    /// Readable when there may be a reason to look again.
+    interrupt: Option<BorrowedFd<'a>>,
 }
 
 impl<'a> Wait<'a> {
@@ -79,9 +79,12 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// The same, but what is waited for can be found once this is triggered.
-    pub fn until(&self, interrupt: Option<&'a Cancel>) -> Wait<'a> {
-        Wait { interrupt, ..*self }
+    /// The same, but it looks again when this is readable.
+    pub fn until(&self, interrupt: BorrowedFd<'a>) -> Wait<'a> {
+        Wait {
+            interrupt: Some(interrupt),
+            ..*self
+        }
     }
 
     /// Nothing but time, and what is waited for, ends the wait.
@@ -93,7 +96,10 @@ impl<'a> Wait<'a> {
     pub fn at_most(&self, timeout: Duration) -> Wait<'a> {
         match self.deadline.remaining() {
             Some(remaining) if remaining <= timeout => *self,
-            _ => Wait::new(Some(timeout), self.cancel).until(self.interrupt),
+            _ => Wait {
+                deadline: Deadline::after(Some(timeout)),
+                ..*self
+            },
         }
     }
 
@@ -122,8 +128,10 @@ impl<'a> Wait<'a> {
 
     /// Waits for a descriptor. False: the call is due to end, or a signal came; ask [`Wait::stop`].
     pub fn ready(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<bool> {
-        let descriptor = |token: Option<&'a Cancel>| token.map(Cancel::descriptor).transpose();
-        let wakes = [descriptor(self.cancel)?, descriptor(self.interrupt)?];
+        let wakes = [
+            self.cancel.map(Cancel::descriptor).transpose()?,
+            self.interrupt,
+        ];
         poll::wait(fd, direction, wakes, self.deadline.remaining())
     }
 

@@ -237,6 +237,10 @@ pub fn is_unix(fd: BorrowedFd<'_>) -> bool {
     option(fd, libc::SO_DOMAIN).is_ok_and(|domain| domain == libc::AF_UNIX)
 }
 
+/// The most that one receive takes. While it lasts the peer may send on: with room for more it
+/// would fill all of that, and what has come would wait for the end.
+pub const MOST_RECEIVED: usize = 256 << 10;
+
 /// Appends what is there to the vector's spare room; 0 is the end of the stream. Descriptors that
 /// the peer passes along are closed by the kernel, since no room for them is given.
 ///
@@ -254,15 +258,9 @@ pub fn peek(fd: BorrowedFd<'_>, into: &mut Vec<u8>) -> io::Result<usize> {
 fn receive_with(fd: BorrowedFd<'_>, into: &mut Vec<u8>, flags: c_int) -> io::Result<usize> {
     loop {
         let spare = into.spare_capacity_mut();
+        let length = spare.len().min(MOST_RECEIVED);
         // SAFETY: `spare` is writable for its length.
-        let got = unsafe {
-            libc::recv(
-                fd.as_raw_fd(),
-                spare.as_mut_ptr().cast(),
-                spare.len(),
-                flags,
-            )
-        };
+        let got = unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), length, flags) };
         if got >= 0 {
             // SAFETY: the kernel initialised `got` bytes of the spare room.
             unsafe { into.set_len(into.len() + got as usize) };

@@ -20,6 +20,7 @@ pub use socket::Socket;
 pub use tcp::Pending;
 
 use crate::sys::peer::Credentials;
+pub use crate::sys::socket::MOST_RECEIVED;
 
 /// How long a receive that waits does so at most. One time for all, so that it is set only once;
 /// a longer wait is several receives, and a shorter one polls first.
@@ -34,8 +35,8 @@ pub trait Transport: AsFd + Send + Sync {
     fn send_with(&self, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize>;
     /// Whether descriptors can go along.
     fn passes_descriptors(&self) -> bool;
-    /// Appends to the vector's spare capacity; 0 is the end. `waits`: for [`RECEIVE_WAIT`], a
-    /// signal, or the shutdown by another thread.
+    /// Appends to the vector's spare capacity, at most [`MOST_RECEIVED`]; 0 is the end. `waits`:
+    /// for [`RECEIVE_WAIT`], a signal, or the shutdown by another thread.
     fn receive(&self, into: &mut Vec<u8>, waits: bool) -> io::Result<usize>;
     /// Ends both directions and wakes whoever waits for the descriptor or in it.
     fn shutdown(&self);
