@@ -293,6 +293,10 @@ static void many_come_and_go_in_a_stream_of_events(void)
     pthread_t threads[4];
     REQUIRE(mocked_start(&vm));
     CHECK_STATUS(execute(vm.client, "query-name"), QMP_OK);
+    /* The first poll makes the one by which the client can be woken from all of them. */
+    qmp_subscription *first = subscribe(vm.client, "TICK", 2);
+    CHECK_STATUS(qmp_subscription_poll(first, 0, NULL, &(qmp_event *){NULL}, NULL), QMP_ERR_TIMEOUT);
+    qmp_subscription_free(first);
     int before = count_descriptors();
     atomic_store(&over, false);
     for (int i = 0; i < 4; i++)

@@ -247,22 +247,7 @@ qmp_status qmp_cancel_trigger(qmp_cancel *cancel);
  */
 void qmp_cancel_free(qmp_cancel *cancel);
 
-/* ---- Settings of a connection, and its logger ---- */
-
-/** A log level: something is broken. */
-#define QMP_LOG_ERROR 1
-
-/** A log level: the peer did something odd, which was dropped. */
-#define QMP_LOG_WARN 2
-
-/** A log level: connections made, calls that timed out. */
-#define QMP_LOG_INFO 3
-
-/** A log level: how connections end. */
-#define QMP_LOG_DEBUG 4
-
-/** A log level: every message. Passwords, secrets and keys are replaced by "<redacted>". */
-#define QMP_LOG_TRACE 5
+/* ---- Settings of a client ---- */
 
 /** A dialect: QMP, as a VM's monitor speaks it. */
 #define QMP_DIALECT_QMP 0
@@ -272,26 +257,6 @@ void qmp_cancel_free(qmp_cancel *cancel);
 
 /** A handle to settings. Any thread. Since 0.1. */
 typedef struct qmp_options qmp_options;
-
-/**
- * A logger. It may be called from any thread, from several at once, and may call any function of
- * this library. It may run on the library's own thread, which has a stack of 1 MiB and on which
- * all idle connections of the process wait meanwhile. message is a line without a newline, valid
- * during the call. It must not unwind (no C++ exception, no longjmp, no pthread_exit). Since 0.1.
- */
-typedef void (*qmp_log_fn)(void *user_data, int32_t level, const char *message);
-
-/**
- * A function that is told of a late reply: the name of its command, and what the command came to:
- * status and, on QMP_OK, reply_json, else error; the other is NULL. All are valid during the call.
- * The same holds as for qmp_log_fn: it may be called from any thread, from several at once, may call
- * any function of this library, and must not unwind. Since 0.1.
- */
-typedef void (*qmp_late_reply_fn)(void *user_data,
-                                  const char *command,
-                                  qmp_status status,
-                                  const char *reply_json,
-                                  const qmp_error *error);
 
 /**
  * Makes settings, all at their defaults.
@@ -333,6 +298,45 @@ qmp_status qmp_options_set_max_message_bytes(qmp_options *options, uint64_t byte
  * QMP_ERR_FORKED. Any thread. Since 0.1.
  */
 qmp_status qmp_options_set_event_capacity(qmp_options *options, uint64_t events);
+
+/**
+ * Sets whether connecting waits for a socket that is not there yet, or on which nobody listens,
+ * until the time is over. Default false: that fails at once.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
+ * Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_wait_for_socket(qmp_options *options, bool wait);
+
+/**
+ * Sets what is spoken at the address: QMP_DIALECT_QMP (the default) or QMP_DIALECT_GUEST_AGENT.
+ *
+ * The guest agent's socket is that of a serial port of the VM, behind which qemu-ga runs inside
+ * the guest. An agent does not greet: qmp_connect sends it the byte 0xFF and the command
+ * "guest-sync-delimited" with a random number, and ignores whatever comes before the answer with
+ * that number, such as replies to an earlier client and errors about what it left behind. Without
+ * an answer it does so again after 1, 2, 4, … seconds, each time with another number; only the
+ * last one's answer counts. QEMU takes the connection whether or not an agent runs, so an absent
+ * one is told by QMP_ERR_TIMEOUT: give the guest the time that it needs to start. No command is
+ * sent before the agent has answered.
+ *
+ * Then qmp_execute_json works as with QMP, with the agent's commands ("guest-ping", …). One that
+ * timed out may still be run by the agent, outcome_unknown is true; the client stays usable, the
+ * late reply is recognised and dropped. The agent never answers "guest-shutdown",
+ * "guest-suspend-disk", "guest-suspend-ram" and "guest-suspend-hybrid" when they succeed: their
+ * calls succeed with "{}" when the connection ends, and give QMP_ERR_TIMEOUT with outcome_unknown
+ * if it stays; look at the VM's monitor. When the agent is stopped inside the guest the connection
+ * does not end, and calls time out.
+ *
+ * There are no events, so qmp_poll_event gives the end only. qmp_greeting_json, qmp_query_status,
+ * qmp_is_running and qmp_shutdown are a monitor's and return QMP_ERR_UNSUPPORTED.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: NULL, or an unknown dialect; QMP_ERR_INVALID_HANDLE;
+ * QMP_ERR_FORKED. Any thread. Since 0.1.
+ */
+qmp_status qmp_options_set_dialect(qmp_options *options, int32_t dialect);
+
+/* ---- Settings of a client: how it is driven, what its session may do, how it comes back ---- */
 
 /**
  * Sets whether out-of-band commands are wanted (qmp_execute_oob_json): the capability "oob" is
@@ -386,41 +390,96 @@ qmp_status qmp_options_set_timeout(qmp_options *options,
 qmp_status qmp_options_set_expected_peer(qmp_options *options, int64_t pid, int64_t uid);
 
 /**
- * Sets whether connecting waits for a socket that is not there yet, or on which nobody listens,
- * until the time is over. Default false: that fails at once.
+ * Sets that clients made with these settings come back by themselves when their connection has ended,
+ * and how long they pause before each attempt. Default: the first end is the last.
+ *
+ * The handle, its descriptors, subscriptions and queued events stay. The client tells of it with events
+ * of the library's own, in its own queue and in every subscription:
+ *
+ *   QMP_EVENT_DISCONNECTED, name "DISCONNECTED",
+ *     data {"cause": "…", "epoch": 1, "reconnecting": true}
+ *     the session has ended; with "reconnecting": false, no attempt will follow: total_ms is over
+ *   QMP_EVENT_RECONNECTED, name "RECONNECTED",
+ *     data {"epoch": 2, "pid": 1234, "another-process": true, "down-ms": 57}
+ *     there is a session again. epoch counts the client's sessions from 1. pid is the process at the
+ *     other end, and another-process whether it is not the one of the last session; both are null
+ *     where the system does not tell (TCP). down-ms: for so long nobody heard the VM, and the events of
+ *     that time are lost: ask for the state.
+ *
+ * What was under way when the connection ended fails with QMP_ERR_DISCONNECTED (qmp_execute_json tells
+ * how much is known of its outcome), and is never sent again; see qmp_options_set_retry_queries. Calls made
+ * meanwhile wait for the next session, within their timeouts; if there is none by then they return
+ * QMP_ERR_DISCONNECTED, and nothing was sent. qmp_submit_json does not wait and fails at once.
+ * qmp_shutdown and qmp_execute_and_wait stay with the session in which they began. Polls go on.
+ *
+ * An attempt goes to the address that the first connection was made to; a host's name is not looked up
+ * again. It takes 10 s at most. With qmp_options_set_expected_peer another peer is refused, and tried
+ * again. Descriptors (fd:N) cannot be connected to again. A recording (qmp_options_set_record) has the
+ * first session alone.
+ *
+ * first_ms: the pause before the first attempt, in milliseconds; 0 turns reconnecting off, and the rest does
+ * not matter. factor: by which each pause is longer than the one before it, 1 to 100. cap_ms: the
+ * longest pause, first_ms at least. jitter: up to this part of a pause is left out, at random, so that not
+ * all clients of a host come at once, 0 to 1. total_ms: when to give up, counted from the end of a
+ * session; or QMP_FOREVER.
+ *
+ * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
+ * Since 0.1.
+ */
+qmp_status qmp_options_set_reconnect(qmp_options *options,
+                                     int64_t first_ms,
+                                     double factor,
+                                     int64_t cap_ms,
+                                     double jitter,
+                                     int64_t total_ms);
+
+/**
+ * Sets whether a "query-" command whose session ended before its reply came is sent again in the next
+ * one, within its timeout. Default false. Only blocking calls do so (qmp_execute_json and what is built on
+ * it), on clients that come back (qmp_options_set_reconnect). Nothing else is ever sent twice.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED.
  * Any thread. Since 0.1.
  */
-qmp_status qmp_options_set_wait_for_socket(qmp_options *options, bool wait);
+qmp_status qmp_options_set_retry_queries(qmp_options *options,
+                                         bool wanted);
+
+/* ---- Settings of a client: what it tells besides replies and events ---- */
+
+/** A log level: something is broken. */
+#define QMP_LOG_ERROR 1
+
+/** A log level: the peer did something odd, which was dropped. */
+#define QMP_LOG_WARN 2
+
+/** A log level: connections made, calls that timed out. */
+#define QMP_LOG_INFO 3
+
+/** A log level: how connections end. */
+#define QMP_LOG_DEBUG 4
+
+/** A log level: every message. Passwords, secrets and keys are replaced by "<redacted>". */
+#define QMP_LOG_TRACE 5
 
 /**
- * Sets what is spoken at the address: QMP_DIALECT_QMP (the default) or QMP_DIALECT_GUEST_AGENT.
- *
- * The guest agent's socket is that of a serial port of the VM, behind which qemu-ga runs inside
- * the guest. An agent does not greet: qmp_connect sends it the byte 0xFF and the command
- * "guest-sync-delimited" with a random number, and ignores whatever comes before the answer with
- * that number, such as replies to an earlier client and errors about what it left behind. Without
- * an answer it does so again after 1, 2, 4, … seconds, each time with another number; only the
- * last one's answer counts. QEMU takes the connection whether or not an agent runs, so an absent
- * one is told by QMP_ERR_TIMEOUT: give the guest the time that it needs to start. No command is
- * sent before the agent has answered.
- *
- * Then qmp_execute_json works as with QMP, with the agent's commands ("guest-ping", …). One that
- * timed out may still be run by the agent, outcome_unknown is true; the client stays usable, the
- * late reply is recognised and dropped. The agent never answers "guest-shutdown",
- * "guest-suspend-disk", "guest-suspend-ram" and "guest-suspend-hybrid" when they succeed: their
- * calls succeed with "{}" when the connection ends, and give QMP_ERR_TIMEOUT with outcome_unknown
- * if it stays; look at the VM's monitor. When the agent is stopped inside the guest the connection
- * does not end, and calls time out.
- *
- * There are no events, so qmp_poll_event gives the end only. qmp_greeting_json, qmp_query_status,
- * qmp_is_running and qmp_shutdown are a monitor's and return QMP_ERR_UNSUPPORTED.
- *
- * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT: NULL, or an unknown dialect; QMP_ERR_INVALID_HANDLE;
- * QMP_ERR_FORKED. Any thread. Since 0.1.
+ * A logger. It may be called from any thread, from several at once, and may call any function of
+ * this library. It may run on the library's own thread, which has a stack of 1 MiB and on which
+ * all idle connections of the process wait meanwhile. message is a line without a newline, valid
+ * during the call. It must not unwind (no C++ exception, no longjmp, no pthread_exit). Since 0.1.
  */
-qmp_status qmp_options_set_dialect(qmp_options *options, int32_t dialect);
+typedef void (*qmp_log_fn)(void *user_data, int32_t level, const char *message);
+
+/**
+ * A function that is told of a late reply: the name of its command, and what the command came to:
+ * status and, on QMP_OK, reply_json, else error; the other is NULL. All are valid during the call.
+ * The same holds as for qmp_log_fn: it may be called from any thread, from several at once, may call
+ * any function of this library, and must not unwind. Since 0.1.
+ */
+typedef void (*qmp_late_reply_fn)(void *user_data,
+                                  const char *command,
+                                  qmp_status status,
+                                  const char *reply_json,
+                                  const qmp_error *error);
 
 /**
  * Sets the logger of the clients made with these settings. There is none by default, and the
@@ -546,6 +605,32 @@ qmp_status qmp_connect(const char *address,
                        qmp_cancel *cancel,
                        qmp_client **client,
                        qmp_error **error);
+
+/**
+ * Waits for a VM that connects to us, as QEMU does with a monitor on -chardev
+ * socket,…,server=off,reconnect=1.
+ *
+ * address: where to listen, in qmp_connect's forms, but for fd:N: "/path" or "unix:/path", with the
+ * permissions that the umask leaves; "abstract:NAME"; "tcp:HOST:PORT". A socket file that is there and on which
+ * nobody listens any more is replaced. options, timeout_ms, cancel, client, error: as with qmp_connect;
+ * the time counts for the VM to come and for the handshake.
+ *
+ * The first that connects is the VM. With qmp_options_set_reconnect the client listens on as long as it
+ * lives, and takes the next VM that comes when the connection has ended; the pauses do not matter then,
+ * total_ms does. Without it the address is given up, its file removed, once a VM has come.
+ *
+ * Returns what qmp_connect does, and QMP_ERR_TIMEOUT: no VM came; QMP_ERR_BUSY: somebody else listens
+ * there; QMP_ERR_PERMISSION: the socket may not be made there. Any thread. Since 0.1.
+ *
+ * The caller's part: address is a NUL-terminated string or NULL; the pointers that are not handles may be written, or
+ * are NULL.
+ */
+qmp_status qmp_listen(const char *address,
+                      const qmp_options *options,
+                      int64_t timeout_ms,
+                      qmp_cancel *cancel,
+                      qmp_client **client,
+                      qmp_error **error);
 
 /**
  * Closes a connection and frees its handle. The VM goes on.
@@ -681,10 +766,18 @@ qmp_status qmp_execute_fd_json(qmp_client *client,
 #define QMP_EVENT_VM 0
 
 /**
- * A kind of event: the library's own, "DISCONNECTED". The connection has ended, and no other event
- * follows. Its data has "cause", a text. Subscriptions get it, once each.
+ * A kind of event: the library's own, "DISCONNECTED". The connection has ended. Its data has "cause", a
+ * text, "epoch", the number of the session, and "reconnecting": if that is false, no other event follows.
+ * Subscriptions get it, once for each end, and so does the client's own queue if it is one that comes back
+ * (qmp_options_set_reconnect).
  */
 #define QMP_EVENT_DISCONNECTED 1
+
+/**
+ * A kind of event: the library's own, "RECONNECTED". There is a session again: see
+ * qmp_options_set_reconnect for its data.
+ */
+#define QMP_EVENT_RECONNECTED 2
 
 /**
  * An event. Read-only; free it with qmp_event_free. Later versions may add members at the end.
@@ -851,7 +944,8 @@ typedef void (*qmp_event_fn)(void *user_data, const qmp_event *event);
  * may be NULL.
  *
  * When the connection ends, each subscription gets one event of the kind QMP_EVENT_DISCONNECTED,
- * behind all others and whatever its filter is.
+ * behind all others and whatever its filter is. Where the client comes back, it goes on, and gets
+ * QMP_EVENT_RECONNECTED too.
  *
  * Returns QMP_OK; QMP_ERR_DISCONNECTED: the connection has ended; QMP_ERR_CLOSED;
  * QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread,
@@ -1153,7 +1247,7 @@ qmp_status qmp_batch_fd(qmp_batch *batch, int32_t *fd, qmp_error **error);
 /**
  * Gives the descriptor of a client that the caller's loop drives: while it is readable, call
  * qmp_process. It is the same for the client's whole life, and everything is in it: what the VM
- * sends, what it did not take yet, the end.
+ * sends, what it did not take yet, the end, and the timers of a client that comes back.
  *
  * Wait for it with poll, epoll, select, or a loop's library; do not read from it. It belongs to the
  * client: take it out of your loop before qmp_close.
@@ -1170,12 +1264,13 @@ qmp_status qmp_fd(qmp_client *client, int32_t *fd, qmp_error **error);
 
 /**
  * Does what there is to do for a client that the caller's loop drives: reads what came, sends what
- * waits to be sent, and runs the callbacks set with QMP_ON_DISPATCH. It never waits. Then poll events,
+ * waits to be sent, tries to come back if that is due, and runs the callbacks set with QMP_ON_DISPATCH. It
+ * never waits. Then poll events,
  * requests and batches with a timeout of 0.
  *
  * client: which; its options had qmp_options_set_own_loop. error: gets the error; may be NULL.
  *
- * Returns QMP_OK, also if there was nothing to do; QMP_ERR_DISCONNECTED: the connection has ended,
+ * Returns QMP_OK, also if there was nothing to do; QMP_ERR_DISCONNECTED: the connection has ended for good,
  * take the descriptor out of your loop; QMP_ERR_INVALID_ARGUMENT: also if the library's thread drives
  * it; QMP_ERR_CLOSED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too. Since 0.1.
  *

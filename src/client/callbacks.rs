@@ -129,7 +129,7 @@ impl State {
     pub(super) fn update_dispatch(&mut self) {
         let wanted = self.awaits_dispatch();
         self.dispatch_signal.show(wanted);
-        let over = self.is_ended();
+        let over = self.is_over();
         self.work.show(wanted || over);
     }
 }

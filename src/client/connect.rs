@@ -17,6 +17,7 @@ use super::connection::{Connection, EVENTS, State, mark_of};
 use super::execute::{Call, check};
 use super::log::Level;
 use super::options::Options;
+use super::reconnect::Way;
 use super::record::Recorder;
 use super::resolve::{self, Unresolved};
 use super::wait::{Stop, Wait};
@@ -47,23 +48,41 @@ pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc
         ));
     }
     let before = Before::now();
+    if options.reconnect.is_some() && matches!(address, Address::Resolved(Target::Descriptor(_))) {
+        return Err(Error::invalid(format!(
+            "connect to {address}: a descriptor that was given leads to one VM once; the options want to reconnect"
+        )));
+    }
     let (socket, target) = open(&address, options, wait)?;
-    shake_hands(socket, &target, before, address.to_string(), options, wait)
+    let connection = shake_hands(
+        socket,
+        Some(&target),
+        before,
+        address.to_string(),
+        options,
+        wait,
+    )?;
+    if let Some(backoff) = options.reconnect {
+        connection.come_back(Way::Dial(target), backoff, options);
+    }
+    Ok(connection)
 }
 
-/// From a connected socket to a VM that answers.
+/// From a connected socket to a VM that answers. `target`: None if it was the VM that connected.
 pub(super) fn shake_hands(
     socket: Socket,
-    target: &Target,
+    target: Option<&Target>,
     before: Before,
     address: String,
     options: &Options,
     wait: &Wait<'_>,
 ) -> Result<Arc<Connection>> {
-    let given = matches!(target, Target::Descriptor(_));
+    // Others may have copies of the socket.
+    let given = matches!(target, Some(Target::Descriptor(_)));
     let recorder = Recorder::begin(options)?;
     let connection = Connection::new(socket, given, before, address, options, recorder);
-    connection.check_peer(options)?;
+    let link = connection.state.lock().link.clone();
+    connection.check_peer(&*link)?;
     match options.dialect.opening {
         Opening::Greeting { negotiation } => {
             connection.greet(wait)?;
@@ -273,7 +292,7 @@ impl Connection {
         }
     }
 
-    fn negotiate(&self, name: &str, target: &Target, wait: &Wait<'_>) -> Result<()> {
+    fn negotiate(&self, name: &str, target: Option<&Target>, wait: &Wait<'_>) -> Result<()> {
         let id = fresh_handshake_id();
         let patience = match wait.deadline.remaining() {
             Some(left) => BEFORE_KICK.min(left / 2),
@@ -287,10 +306,12 @@ impl Connection {
         if oob {
             call.arguments = check(name, Some("{\"enable\": [\"oob\"]}"))?;
         }
-        let negotiated = self.submit(call, wait).and_then(|id| {
+        let negotiated = self.submit(&mut call, wait).and_then(|id| {
             if self.wait(&wait.at_most(patience), mark_of(id), answered) == Err(Stop::Timeout) {
                 kicked = true;
-                transport::kick(target);
+                if let Some(target) = target {
+                    transport::kick(target);
+                }
             }
             self.reply(name, id, wait)
         });

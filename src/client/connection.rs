@@ -16,6 +16,7 @@ use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
 use super::own_loop::OwnLoop;
+use super::reconnect::Reconnecting;
 use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
@@ -47,7 +48,6 @@ pub type Outcome = std::result::Result<Text, Failure>;
 pub struct Connection {
     /// Itself, for the threads that work for it.
     this: Weak<Connection>,
-    pub(super) transport: Box<dyn Transport>,
     /// For messages.
     pub(super) address: String,
     pub(super) log: Log,
@@ -55,6 +55,12 @@ pub struct Connection {
     pub(super) recorder: Option<Recorder>,
     pub(super) max_message_bytes: usize,
     pub timeouts: Timeouts,
+    pub(super) expected_pid: Option<i32>,
+    pub(super) expected_uid: Option<u32>,
+    /// It comes back after its end.
+    pub(super) reconnects: bool,
+    /// Commands that only ask are sent again to the VM that comes back.
+    pub(super) retries_queries: bool,
     /// By the caller's loop, and no thread of the library.
     pub(super) driven: bool,
     /// Out-of-band commands are wanted.
@@ -82,13 +88,22 @@ pub(super) fn mark_of(id: u64) -> u32 {
     1 << (id % 31)
 }
 
+pub(super) type Link = Arc<dyn Transport>;
+
+pub(super) struct Reader {
+    pub framer: Framer,
+    pub link: Link,
+}
+
 pub struct State {
     /// What waits for a reply is the id of its command.
     pub session: Session<u64>,
+    /// The connected socket, or what was left of it when it ended.
+    pub(super) link: Link,
     /// The reader role: there while nobody reads.
-    pub(super) reader: Option<Box<Framer>>,
-    /// The writer role is taken.
-    pub(super) writing: bool,
+    pub(super) reader: Option<Box<Reader>>,
+    /// The writer role: there while nobody writes.
+    pub(super) writer: Option<Link>,
     /// The errno that sending failed with: what is left is to read what has come.
     pub(super) send_error: Option<i32>,
     /// The socket takes no more; the I/O thread sends the rest when it does.
@@ -103,7 +118,13 @@ pub struct State {
     pub(super) done: Vec<(u64, Outcome)>,
     /// Commands whose late replies somebody wants to see.
     pub(super) late: Expected,
+    /// Of the link. Another may follow.
     pub(super) end: Option<End>,
+    /// Of the one before.
+    pub(super) last_end: Option<End>,
+    /// Counts the sessions of the connection from 1.
+    pub(super) epoch: u64,
+    pub(super) reconnecting: Option<Box<Reconnecting>>,
     /// By `close`: every call ends.
     pub(super) closed: bool,
     pub(super) idle: Idle,
@@ -139,31 +160,24 @@ impl Connection {
         options: &Options,
         recorder: Option<Recorder>,
     ) -> Arc<Connection> {
-        let (bytes, restarts) = match options.dialect.opening {
-            Opening::Greeting { .. } => (options.max_message_bytes.min(MAX_GREETING_BYTES), false),
-            Opening::Sync { .. } => (MAX_SYNC_BYTES, true),
-        };
-        let limits = Limits {
-            bytes,
-            depth: MAX_DEPTH,
-        };
+        let framer = first_framer(options.dialect, options.max_message_bytes);
+        let link: Link = Arc::new(socket);
         let events = EventQueue::new(
             options.event_capacity,
             options.max_message_bytes.max(LEAST_EVENT_BYTES),
         );
-        // Until the handshake is done the peer may be anything.
-        let mut framer = Box::new(Framer::new(limits));
-        framer.set_objects_only(true);
-        framer.set_restarts(restarts);
         Arc::new_cyclic(|this| Connection {
             this: this.clone(),
-            transport: Box::new(socket),
             log: Log::new(options.logger.clone(), address.clone()),
             dialect: options.dialect,
             recorder,
             address,
             max_message_bytes: options.max_message_bytes,
             timeouts: options.timeouts.clone(),
+            expected_pid: options.expected_pid,
+            expected_uid: options.expected_uid,
+            reconnects: options.reconnect.is_some(),
+            retries_queries: options.retry_queries,
             driven: options.own_loop,
             out_of_band: options.out_of_band,
             late_reply: options.late_reply.clone(),
@@ -174,8 +188,12 @@ impl Connection {
             nudge: OnceLock::new(),
             state: Lock::new(State {
                 session: Session::new(options.dialect, events),
-                reader: Some(framer),
-                writing: false,
+                reader: Some(Box::new(Reader {
+                    framer,
+                    link: link.clone(),
+                })),
+                writer: Some(link.clone()),
+                link,
                 blocked: false,
                 send_error: None,
                 nudged: false,
@@ -184,6 +202,9 @@ impl Connection {
                 done: Vec::new(),
                 late: Expected::new(options.late_reply.is_some()),
                 end: None,
+                last_end: None,
+                epoch: 1,
+                reconnecting: None,
                 closed: false,
                 idle: Idle {
                     registration: None,
@@ -216,8 +237,8 @@ impl Connection {
             .map_err(|e| Error::os("start the library's I/O thread", &e))?;
         state.idle.registration = Some(registration);
         state.idle.watched = true;
-        if let Some(framer) = &mut state.reader {
-            framer.release();
+        if let Some(reader) = &mut state.reader {
+            reader.framer.release();
         }
         Ok(())
     }
@@ -231,14 +252,19 @@ impl Connection {
         if self.recorder.is_some() && !state.closed {
             after.ended = Some(end.words());
         }
-        state.publish_end(&end, after);
-        state.end = Some(end);
+        if state.reconnecting.is_none() {
+            state.publish_end(&end.words(), false, after);
+        }
+        state.end = Some(end.clone());
         self.settle(state, after, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
             other => Some(Failure::Ended(other)),
         });
         self.let_go(state);
+        if !state.closed {
+            self.begin_coming_back(state, &end, after);
+        }
     }
 
     /// Ends every call on the connection, now and later.
@@ -257,6 +283,7 @@ impl Connection {
         state.idle.registration = None;
         let end = state.end.as_ref().filter(|_| self.recorder.is_some());
         let ended = end.map_or(CLOSED.into(), |end| end.words().into());
+        let listener = state.reconnecting.take();
         let callbacks: Vec<_> = state
             .subscriptions
             .iter_mut()
@@ -266,6 +293,7 @@ impl Connection {
         drop(state);
         after.wake();
         drop(callbacks); // their owners may do anything when they go
+        drop(listener);
         self.record(&mut after.notes, || Entry::Ended(ended));
         after.tell();
         self.call_last_requesters();
@@ -274,9 +302,9 @@ impl Connection {
     /// Ends the socket, which wakes the threads that wait in it, and the I/O thread's interest.
     fn let_go(&self, state: &mut State) {
         if let Some(registration) = state.idle.registration.take() {
-            registration.remove(self.transport.as_fd());
+            registration.remove(state.link.as_fd());
         }
-        self.transport.shutdown();
+        state.link.shutdown();
     }
 
     /// Gives each waiting command its outcome; no failure: a success without a reply.
@@ -319,9 +347,29 @@ impl Connection {
         self.max_message_bytes.max(LEAST_EVENT_BYTES)
     }
 
+    pub(super) fn weak_self(&self) -> Weak<Connection> {
+        self.this.clone()
+    }
+
     pub(super) fn shared_self(&self) -> Option<Arc<Connection>> {
         self.this.upgrade()
     }
+}
+
+/// Until the handshake is done the peer may be anything.
+pub(super) fn first_framer(dialect: &Dialect, max_message_bytes: usize) -> Framer {
+    let (bytes, restarts) = match dialect.opening {
+        Opening::Greeting { .. } => (max_message_bytes.min(MAX_GREETING_BYTES), false),
+        Opening::Sync { .. } => (MAX_SYNC_BYTES, true),
+    };
+    let limits = Limits {
+        bytes,
+        depth: MAX_DEPTH,
+    };
+    let mut framer = Framer::new(limits);
+    framer.set_objects_only(true);
+    framer.set_restarts(restarts);
+    framer
 }
 
 #[cfg(test)]
@@ -342,7 +390,7 @@ impl Connection {
 
 impl State {
     fn wants_poll(&self) -> bool {
-        !self.session.events.is_empty() || self.is_ended()
+        !self.session.events.is_empty() || self.is_over()
     }
 
     /// Keeps the event descriptors readable exactly while an event, or the end, is there to be

@@ -21,7 +21,7 @@ impl Connection {
                     Some(Ok(event))
                 }
                 Ok(None) => {
-                    let end = state.end.as_ref()?;
+                    let end = state.end.as_ref().filter(|_| state.is_over())?;
                     Some(Err(self.no_more_events(end, &state.session.power.words())))
                 }
                 Err(NoMemory) => Some(Err(self.no_memory_for_an_event())),

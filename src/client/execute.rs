@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::connection::{Connection, State, mark_of};
+use super::connection::{Connection, EVENTS, State, mark_of};
 use super::failure::End;
 use super::log::Level;
 use super::turns::Aftermath;
@@ -49,16 +49,55 @@ impl Connection {
         self.run(call, wait)
     }
 
-    fn run(&self, call: Call<'_>, wait: &Wait<'_>) -> Result<Text> {
-        let name = call.name;
-        let id = self.submit(call, wait)?;
-        self.reply(name, id, wait)
+    fn run(&self, mut call: Call<'_>, wait: &Wait<'_>) -> Result<Text> {
+        let may_wait = self.reconnects && wait.session.is_none();
+        loop {
+            if may_wait {
+                self.await_session(call.name, wait)?;
+            }
+            let ended = |e: &Error| may_wait && e.status == Status::Disconnected;
+            let id = match self.submit(&mut call, wait) {
+                Ok(id) => id,
+                // Between the two; nothing of the command was sent.
+                Err(e) if ended(&e) => continue,
+                Err(e) => return Err(e),
+            };
+            match self.reply(call.name, id, wait) {
+                Err(e) if ended(&e) && self.may_repeat(&call) => {}
+                answered => return answered,
+            }
+        }
+    }
+
+    /// What only asks may be asked again.
+    fn may_repeat(&self, call: &Call<'_>) -> bool {
+        self.retries_queries && call.name.starts_with("query-") && call.descriptor.is_none()
+    }
+
+    /// Waits until there is a session, or never will be.
+    pub(super) fn await_session(&self, what: &str, wait: &Wait<'_>) -> Result<u64> {
+        let state = self.state.lock();
+        if state.is_up() && !state.closed {
+            return Ok(state.epoch);
+        }
+        drop(state);
+        let up = |state: &mut State| state.is_up().then_some(state.epoch);
+        match self.wait(wait, EVENTS, up) {
+            Ok(epoch) => Ok(epoch),
+            Err(Stop::Timeout | Stop::Closed) => {
+                let state = self.state.lock();
+                self.open_for(&state, what).map(|()| state.epoch)
+            }
+            Err(stop) => Err(self.stopped(what, stop, None, wait)),
+        }
     }
 
     /// Queues the command and sends what the socket takes.
-    pub(super) fn submit(&self, call: Call<'_>, wait: &Wait<'_>) -> Result<u64> {
-        let Call { band, name, id, .. } = call;
-        if call.descriptor.is_some() && !self.transport.passes_descriptors() {
+    pub(super) fn submit(&self, call: &mut Call<'_>, wait: &Wait<'_>) -> Result<u64> {
+        let Call { band, name, id, .. } = *call;
+        let mut state = self.state.lock();
+        self.open_within(&state, name, wait)?;
+        if call.descriptor.is_some() && !state.link.passes_descriptors() {
             return Err(Error::new(
                 Status::Unsupported,
                 format!(
@@ -68,8 +107,6 @@ impl Connection {
             )
             .with_command(name));
         }
-        let mut state = self.state.lock();
-        self.open_for(&state, name)?;
         if let Some(stop) = wait.stop() {
             return Err(self.stopped(name, stop, None, wait));
         }
@@ -90,7 +127,7 @@ impl Connection {
         }
         let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
-        self.open_for(&state, name)?;
+        self.open_within(&state, name, wait)?;
         if band == Band::OutOfBand && !state.session.pending.has_out_of_band() {
             return Err(self.no_out_of_band(name));
         }
@@ -100,7 +137,7 @@ impl Connection {
             Band::InBand => pending.submit(id, bytes, id, farewell),
             Band::OutOfBand => pending.submit_out_of_band(id, bytes, id),
         }
-        if let Some(descriptor) = call.descriptor {
+        if let Some(descriptor) = call.descriptor.take() {
             state.descriptors.push((id, descriptor));
         }
         drop(self.flush(state, &mut after));
@@ -125,10 +162,22 @@ impl Connection {
     fn open_for(&self, state: &State, name: &str) -> Result<()> {
         let error = match &state.end {
             _ if state.closed => self.closed(name),
-            Some(end) => self.ended(name, end),
-            None => return Ok(()),
+            Some(end) if state.is_over() => self.ended(name, end),
+            _ if state.is_up() => return Ok(()),
+            _ => self.not_back(name, &state.why_down()),
         };
         Err(error.with_command(name))
+    }
+
+    /// And it is the session that is meant.
+    fn open_within(&self, state: &State, name: &str, wait: &Wait<'_>) -> Result<()> {
+        self.open_for(state, name)?;
+        match &state.last_end {
+            Some(end) if wait.session.is_some_and(|session| session != state.epoch) => {
+                Err(self.ended(name, end).with_command(name))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits for the reply to a submitted command.

@@ -3,6 +3,7 @@
 //! Never with a command's arguments.
 
 use std::io;
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::wait::{Stop, Wait};
@@ -35,6 +36,10 @@ pub enum End {
     /// A command was partly sent when its call gave up.
     Torn,
     NoMemory,
+    /// A VM that came back refused to negotiate.
+    Refused(String),
+    /// A VM that came back did not answer within this time.
+    Silent(Duration),
 }
 
 /// As much of the VM's own words stands in a message; the whole is in the error beside it.
@@ -80,8 +85,8 @@ impl End {
     /// What calls that waited are told; later ones are told `Disconnected`.
     fn status(&self) -> Status {
         match self {
-            End::Eof { .. } | End::Failed(_) | End::Torn => Status::Disconnected,
-            End::Garbage(_) | End::NotQmp(_) | End::Monitor => Status::Protocol,
+            End::Eof { .. } | End::Failed(_) | End::Torn | End::Silent(_) => Status::Disconnected,
+            End::Garbage(_) | End::NotQmp(_) | End::Monitor | End::Refused(_) => Status::Protocol,
             End::NoIds => Status::Unsupported,
             End::Endless | End::GreetingTooLarge(_) => Status::TooLarge,
             End::NoMemory => Status::Resource,
@@ -124,6 +129,11 @@ impl End {
                     .to_owned()
             }
             End::NoMemory => "no memory for what the peer sent".to_owned(),
+            End::Refused(why) => why.clone(),
+            End::Silent(limit) => format!(
+                "connected, but no answer within {} s: another client may hold the monitor",
+                limit.as_secs()
+            ),
         }
     }
 }
@@ -284,6 +294,17 @@ impl Connection {
             format!("{what}: no connection to {}: {}", self.address, end.words()),
         )
         .with_errno(end.errno())
+    }
+
+    /// For calls that found no session on a connection that comes back.
+    pub(super) fn not_back(&self, what: &str, why: &str) -> Error {
+        let address = &self.address;
+        Error::new(
+            Status::Disconnected,
+            format!(
+                "{what}: no connection to {address}, which is to come back: {why}; nothing was sent"
+            ),
+        )
     }
 
     /// For the handshake, where the end says what the peer is.

@@ -4,7 +4,7 @@
 use super::connection::{Connection, EVENTS};
 use super::wait::Wait;
 use crate::error::{Error, Result, Status};
-use crate::session::events::{Event, KIND_DISCONNECTED, NoMemory};
+use crate::session::events::{Event, KIND_VM, NoMemory};
 use crate::session::filter::Filter;
 use crate::sys::text::Text;
 
@@ -25,7 +25,7 @@ impl Connection {
                     Some(Ok(event))
                 }
                 Ok(None) => {
-                    let end = state.end.as_ref()?;
+                    let end = state.end.as_ref().filter(|_| state.is_over())?;
                     Some(Err(self.no_more_events(end, &state.session.power.words())))
                 }
                 Err(NoMemory) => Some(Err(self.no_memory_for_an_event())),
@@ -45,12 +45,14 @@ impl Connection {
         filter: Filter,
         wait: &Wait<'_>,
     ) -> Result<(Text, Event)> {
+        // Command and event are of one session.
+        let session = self.await_session(name, wait)?;
         let subscription = self.subscribe(filter, CAPACITY)?;
         let _gone = Unsubscribe(self, subscription);
-        let reply = self.execute(name, arguments, wait)?;
+        let reply = self.execute(name, arguments, &wait.within(session))?;
         let event = self.poll_subscription(subscription, wait);
         match event {
-            Ok(event) if event.kind != KIND_DISCONNECTED => Ok((reply, event)),
+            Ok(event) if event.kind == KIND_VM => Ok((reply, event)),
             Ok(_) => Err(self.unfollowed(name, Status::Disconnected, "the connection ended")),
             Err(error) => Err(self.unfollowed(name, error.status, &error.message)),
         }

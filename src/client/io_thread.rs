@@ -6,7 +6,7 @@
 //! at one that had a reader when it fired, at every tick, and arms it when it is quiet: connecting
 //! and a connection in steady use cost no epoll system call at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
@@ -39,6 +39,8 @@ enum Mail {
     /// A connection that is watched from now on.
     Add(u64, Weak<Connection>),
     Remove(u64),
+    /// A connection that has something to do then, if not before.
+    Alarm(Instant, Weak<Connection>),
 }
 
 struct IoThread {
@@ -79,6 +81,17 @@ pub fn register(connection: &Arc<Connection>) -> io::Result<Registration> {
         place: Place::Thread(thread, token),
         added: false,
     })
+}
+
+/// Has [`Connection::tend`] called at that time. It may be called for less.
+pub fn set_alarm(connection: Weak<Connection>, at: Instant) -> io::Result<()> {
+    let thread = running()?;
+    thread.post(Mail::Alarm(at, connection));
+    fence(Ordering::SeqCst);
+    if !thread.ticking.load(Ordering::SeqCst) {
+        thread.wake.set();
+    }
+    Ok(())
 }
 
 impl Registration {
@@ -172,6 +185,9 @@ struct Loop {
     inbox: Receiver<Mail>,
     connections: HashMap<u64, Weak<Connection>>,
     busy: Vec<Busy>,
+    /// By their times, and a number of their own.
+    alarms: BTreeMap<(Instant, u64), Weak<Connection>>,
+    last_alarm: u64,
 }
 
 impl Loop {
@@ -181,14 +197,17 @@ impl Loop {
             inbox,
             connections: HashMap::new(),
             busy: Vec::new(),
+            alarms: BTreeMap::new(),
+            last_alarm: 0,
         }
     }
 
     fn run(mut self) {
         let mut fired = Vec::new();
-        let mut tick = Instant::now();
+        let mut last_look = Instant::now();
         loop {
-            let timeout = self.next_tick();
+            let tick = self.next_tick();
+            let timeout = self.until_alarm().into_iter().chain(tick).min();
             if self.thread.epoll.wait(&mut fired, timeout).is_err() {
                 // Only a broken program (a closed descriptor that is not its own) gets here.
                 return;
@@ -197,10 +216,11 @@ impl Loop {
             for token in fired.drain(..) {
                 self.serve(token);
             }
-            if !self.busy.is_empty() && tick.elapsed() >= Connection::TICK {
+            if !self.busy.is_empty() && last_look.elapsed() >= Connection::TICK {
                 self.look();
-                tick = Instant::now();
+                last_look = Instant::now();
             }
+            self.ring();
         }
     }
 
@@ -233,6 +253,33 @@ impl Loop {
                 Mail::Remove(token) => {
                     self.connections.remove(&token);
                 }
+                Mail::Alarm(at, connection) => {
+                    self.last_alarm += 1;
+                    self.alarms.insert((at, self.last_alarm), connection);
+                }
+            }
+        }
+    }
+
+    /// Rounded up to what epoll counts in.
+    fn until_alarm(&self) -> Option<Duration> {
+        let ((at, _), _) = self.alarms.first_key_value()?;
+        Some(at.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    fn ring(&mut self) {
+        while let Some(alarm) = self.alarms.first_entry() {
+            if !alarm
+                .key()
+                .0
+                .saturating_duration_since(Instant::now())
+                .is_zero()
+            {
+                return;
+            }
+            if let Some(connection) = alarm.remove().upgrade() {
+                // As in `serve`.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| connection.tend()));
             }
         }
     }

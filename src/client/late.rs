@@ -29,6 +29,10 @@ impl Expected {
         }
     }
 
+    pub fn forget(&mut self) {
+        self.names.clear();
+    }
+
     pub fn take(&mut self, id: u64) -> Option<String> {
         let at = self.names.iter().position(|(other, _)| *other == id)?;
         self.names.remove(at).map(|(_, name)| name)

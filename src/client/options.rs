@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::late::LateReply;
 use super::log::Logger;
 use super::timeouts::Timeouts;
+use crate::session::backoff::Backoff;
 use crate::session::dialect::{self, Dialect};
 
 /// Settings of a connection, copied when it is made.
@@ -15,6 +16,9 @@ pub struct Options {
     pub wait_for_socket: bool,
     pub out_of_band: bool,
     pub own_loop: bool,
+    /// None: the first end is the last.
+    pub reconnect: Option<Backoff>,
+    pub retry_queries: bool,
     pub timeouts: Timeouts,
     /// Who has to listen at the other end: process and user.
     pub expected_pid: Option<i32>,
@@ -35,6 +39,8 @@ impl Default for Options {
             wait_for_socket: false,
             out_of_band: false,
             own_loop: false,
+            reconnect: None,
+            retry_queries: false,
             timeouts: Timeouts::default(),
             expected_pid: None,
             expected_uid: None,

@@ -10,15 +10,19 @@ use super::io_thread::Registration;
 use super::signal::Signal;
 use crate::error::{Error, Result};
 use crate::sys::epoll::{Epoll, Interest};
+use crate::sys::timerfd::TimerFd;
 
 /// Nobody ever waits in the epoll itself: as a descriptor in the caller's loop it tells whether one of those in it is ready.
 pub(super) struct OwnLoop {
     pub(super) epoll: Epoll,
+    /// When the next attempt to reconnect is due.
+    pub(super) timer: TimerFd,
 }
 
 /// What the epoll calls the socket, and the signal that there is something to do without it.
 pub(super) const SOCKET: u64 = 0;
 const WORK: u64 = 1;
+const TIMER: u64 = 2;
 
 impl OwnLoop {
     /// With `work` in it.
@@ -30,7 +34,9 @@ impl OwnLoop {
             end: false,
         };
         epoll.add(work.made()?.as_fd(), WORK, read)?;
-        Ok(Arc::new(OwnLoop { epoll }))
+        let timer = TimerFd::new()?;
+        epoll.add(timer.as_fd(), TIMER, read)?;
+        Ok(Arc::new(OwnLoop { epoll, timer }))
     }
 }
 
@@ -82,8 +88,8 @@ impl Connection {
         let state = self.state.lock();
         match &state.end {
             _ if state.closed => Ok(()), // by a callback
-            Some(end) => Err(self.ended("processing", end)),
-            None => Ok(()),
+            Some(end) if state.is_over() => Err(self.ended("processing", end)),
+            _ => Ok(()),
         }
     }
 }

@@ -2,9 +2,9 @@
 //! Who is at the other end, and who should be.
 
 use super::connection::Connection;
-use super::options::Options;
 use crate::error::{Error, Result, Status};
 use crate::sys::peer;
+use crate::transport::Transport;
 
 impl Connection {
     /// Process and user at the other end, where the system tells.
@@ -12,19 +12,19 @@ impl Connection {
         if self.state.lock().closed {
             return Err(self.closed("the peer"));
         }
-        let peer = self.transport.peer();
+        let peer = self.state.lock().link.peer();
         let peer = peer.ok_or_else(|| self.unknown_peer("the peer"))?;
         Ok((peer.pid, peer.uid))
     }
 
     /// Before a byte is sent: it may be a stranger.
-    pub(super) fn check_peer(&self, options: &Options) -> Result<()> {
-        let (pid, uid) = (options.expected_pid, options.expected_uid);
+    pub(super) fn check_peer(&self, link: &dyn Transport) -> Result<()> {
+        let (pid, uid) = (self.expected_pid, self.expected_uid);
         if pid.is_none() && uid.is_none() {
             return Ok(());
         }
         let at = format!("connect to {}", self.address);
-        let peer = self.transport.peer();
+        let peer = link.peer();
         let peer = peer.ok_or_else(|| self.unknown_peer(&at))?;
         if pid.is_none_or(|pid| pid == peer.pid) && uid.is_none_or(|uid| uid == peer.uid) {
             return Ok(());
@@ -40,14 +40,14 @@ impl Connection {
 
     /// The process that the socket belongs to, in words, and whether it is stopped.
     pub(super) fn owner(&self) -> Option<(String, bool)> {
-        let pid = self.transport.peer()?.pid;
+        let pid = self.state.lock().link.peer()?.pid;
         let process = peer::process(pid)?;
         Some((format!("process {pid} ({})", process.name), process.stopped))
     }
 
     /// Whose socket it is: on one path another VM may listen by now.
     pub(super) fn peer_in_words(&self) -> String {
-        let Some(peer) = self.transport.peer() else {
+        let Some(peer) = self.state.lock().link.peer() else {
             return String::new();
         };
         match peer::process(peer.pid) {

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
+use super::connection::{Connection, EVENTS, Outcome, Reader, State, mark_of};
 use super::failure::{End, Failure, over};
 use super::log::Level;
 use super::turns::Aftermath;
@@ -13,7 +13,7 @@ use crate::session::pending::Unmatched;
 use crate::session::power::Shutdown;
 use crate::sys::text::Text;
 use crate::transport::MOST_RECEIVED;
-use crate::wire::framing::{Fault, Frame, Framer, Object};
+use crate::wire::framing::{Fault, Frame, Object};
 use crate::wire::message::{EventView, Id, Message};
 use crate::wire::redact::redact;
 use crate::wire::transcript::Entry;
@@ -23,16 +23,17 @@ impl Connection {
     /// `waits`: for something to read, as long as the transport does.
     pub(super) fn receive(
         &self,
-        framer: &mut Framer,
+        reader: &mut Reader,
         waits: bool,
         after: &mut Aftermath<'_>,
     ) -> bool {
+        let Reader { framer, link } = reader;
         let Ok(buffer) = framer.buffer() else {
             self.finish_now(End::NoMemory, after);
             return false;
         };
         let room = buffer.capacity() - buffer.len();
-        let received = self.transport.receive(buffer, waits);
+        let received = link.receive(buffer, waits);
         let full = match received {
             Ok(0) => {
                 let mid_message = framer.is_mid_message();
@@ -72,6 +73,9 @@ impl Connection {
             }
         }
         self.send_held_back(after);
+        if self.reconnects {
+            self.carry_on_handshake(after);
+        }
         full
     }
 
@@ -201,6 +205,7 @@ impl Connection {
                         state.session.receive_greeting(Greeting {
                             json: object.text.into(),
                         });
+                        self.greeted_again(&mut state);
                         return true;
                     }
                     Stage::Syncing(_) => self.finish(&mut state, End::Monitor, after),
@@ -290,6 +295,9 @@ impl State {
     }
 
     fn complete(&mut self, id: u64, outcome: Outcome, after: &mut Aftermath<'_>) {
+        if self.is_handshake(id) {
+            return self.handshake_answered(outcome, after);
+        }
         self.done.push((id, outcome));
         self.tell_watchers(id, after);
         after.wakes |= self.asleep(mark_of(id));

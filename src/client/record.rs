@@ -20,6 +20,7 @@ use crate::session::pending::Outgoing;
 use crate::sys::environment;
 use crate::sys::fork::PerProcess;
 use crate::sys::sync::MutexGuard;
+use crate::transport::Transport;
 use crate::wire::transcript::{CLOSED, Entry, Line};
 
 /// Names a directory: every client of the process records its session to a file of its own there.
@@ -129,6 +130,7 @@ impl Connection {
     /// Sends what the socket takes. True: nothing is left.
     pub(super) fn send(
         &self,
+        link: &dyn Transport,
         out: &mut Outgoing,
         descriptor: &mut Option<OwnedFd>,
         notes: &mut Notes<'_>,
@@ -136,9 +138,9 @@ impl Connection {
         // Held while sending, so that whatever a command brings about is recorded after it.
         let pen = self.recorder.as_ref().map(Recorder::pen);
         let sent = match descriptor {
-            None => self.transport.send(out.rest())?,
+            None => link.send(out.rest())?,
             Some(carried) => {
-                let sent = self.transport.send_with(out.rest(), carried.as_fd())?;
+                let sent = link.send_with(out.rest(), carried.as_fd())?;
                 // It left with the first byte, and never does so again.
                 *descriptor = None;
                 sent

@@ -72,7 +72,7 @@ impl Connection {
     ) -> Result<Request> {
         let mut call = Call::new(name, check(name, arguments)?);
         call.band = band;
-        let id = self.submit(call, &Wait::new(None, None))?;
+        let id = self.submit(&mut call, &Wait::new(None, None))?;
         let mut state = self.state.lock();
         // Nobody may ever wait for it: the I/O thread reads from now on.
         state.idle.watched = false;

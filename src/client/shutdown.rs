@@ -56,6 +56,8 @@ struct Ladder<'a> {
     connection: &'a Connection,
     plan: ShutdownPlan,
     cancel: Option<&'a Cancel>,
+    /// A VM that comes back on the same connection is another one, or none of this call's business.
+    session: u64,
     /// SHUTDOWN events before the call, and those of them that were the guest's doing.
     before: (u64, u64),
     presses: u32,
@@ -78,11 +80,13 @@ impl Connection {
         }
         let power = &state.session.power;
         let before = (power.shutdowns, power.by_guest);
+        let session = state.epoch;
         drop(state);
         let ladder = Ladder {
             connection: self,
             plan,
             cancel,
+            session,
             before,
             presses: 0,
             unanswered: false,
@@ -99,9 +103,13 @@ impl Connection {
     }
 }
 
-impl Ladder<'_> {
+impl<'a> Ladder<'a> {
+    fn wait(&self, timeout: Option<Duration>) -> Wait<'a> {
+        Wait::new(timeout, self.cancel).within(self.session)
+    }
+
     fn climb(mut self) -> Result<ShutdownResult> {
-        let grace = Wait::new(self.plan.grace, self.cancel);
+        let grace = self.wait(self.plan.grace);
         match self.persuade(&grace)? {
             Grace::Ended => self.result(),
             Grace::GuestOff => {
@@ -155,7 +163,7 @@ impl Ladder<'_> {
             }
         }
         // What has come meanwhile is read before anything is forced.
-        let now = Wait::new(Some(Duration::ZERO), self.cancel);
+        let now = self.wait(Some(Duration::ZERO));
         Ok(self.watch(&now)?.unwrap_or(Grace::Over(why)))
     }
 
@@ -209,9 +217,9 @@ impl Ladder<'_> {
 
     /// Waits for SHUTDOWN or the end. None: neither came in time.
     fn watch(&self, wait: &Wait<'_>) -> Result<Option<Grace>> {
-        let before = self.before;
+        let (before, session) = (self.before, self.session);
         let found = self.connection.wait(wait, EVENTS, |state| {
-            if state.end.is_some() {
+            if state.end_of(session).is_some() {
                 Some(Grace::Ended)
             } else if state.session.power.shutdowns > before.0 {
                 Some(Grace::GuestOff)
@@ -229,7 +237,7 @@ impl Ladder<'_> {
     /// The guest is off: whether QEMU stays all the same, as it does under `-no-shutdown`. Only
     /// then it still answers.
     fn is_still_up(&self) -> Result<bool> {
-        let wait = Wait::new(Some(END), self.cancel);
+        let wait = self.wait(Some(END));
         match self.connection.query_status(&wait) {
             Ok(state) if state.status == "shutdown" => Ok(true),
             Ok(_) => Ok(!self.wait_for_end(&wait)?),
@@ -242,7 +250,7 @@ impl Ladder<'_> {
     }
 
     fn quit(&mut self) -> Result<()> {
-        let wait = Wait::new(Some(END), self.cancel);
+        let wait = self.wait(Some(END));
         let answer = self.connection.execute("quit", None, &wait);
         self.quit_sent = match &answer {
             Ok(_) => true,
@@ -276,7 +284,7 @@ impl Ladder<'_> {
 
     /// False: the time is over first.
     fn wait_for_end(&self, wait: &Wait<'_>) -> Result<bool> {
-        let ended = |state: &mut State| state.end.clone();
+        let ended = |state: &mut State| state.end_of(self.session).cloned();
         match self.connection.wait(wait, EVENTS, ended) {
             Ok(end) if end.is_the_peers() => Ok(true),
             Ok(end) => Err(self.connection.given_up(&end).with_outcome_unknown(true)),
@@ -287,7 +295,7 @@ impl Ladder<'_> {
 
     /// The connection has ended: what that means.
     fn result(&self) -> Result<ShutdownResult> {
-        let end = self.connection.state.lock().end.clone();
+        let end = self.connection.state.lock().end_of(self.session).cloned();
         if let Some(end) = end.as_ref().filter(|end| !end.is_the_peers()) {
             let tried = self.presses > 0 || self.quit_sent;
             return Err(self.connection.given_up(end).with_outcome_unknown(tried));

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use super::callbacks::{Callback, Job, Place};
 use super::connection::{Connection, EVENTS, State};
-use super::failure::End;
 use super::signal::Signal;
 use super::turns::Aftermath;
 use super::wait::Wait;
 use crate::error::{Error, Result, Status};
-use crate::session::events::{Event, EventQueue, KIND_DISCONNECTED, NoMemory};
+use crate::session::events::{Event, EventQueue, NoMemory};
 use crate::session::filter::Filter;
 use crate::wire::message::EventView;
-use crate::wire::quote;
 
 pub(super) struct Subscription {
     id: u64,
@@ -41,7 +39,7 @@ impl Connection {
         if state.closed {
             return Err(self.closed("a subscription"));
         }
-        if let Some(end) = &state.end {
+        if let Some(end) = state.end.as_ref().filter(|_| state.is_over()) {
             return Err(self.ended("a subscription", end));
         }
         state.last_subscription += 1;
@@ -81,7 +79,7 @@ impl Connection {
                 Some(subscription) => subscription.queue.take(),
                 None => return Some(Err(unsubscribed())),
             };
-            let open = state.end.is_none();
+            let open = !state.is_over();
             match taken {
                 Ok(None) if open => None,
                 Ok(None) => {
@@ -110,7 +108,7 @@ impl Connection {
         if state.closed {
             return Err(self.closed("the subscription's descriptor"));
         }
-        let over = state.is_ended();
+        let over = state.is_over();
         let subscription = state.subscription(id).ok_or_else(unsubscribed)?;
         let wanted = over || !subscription.queue.is_empty();
         subscription.signal.descriptor(wanted)
@@ -232,21 +230,32 @@ impl State {
         }
     }
 
-    /// Every subscription learns of the end, whatever its filter.
-    pub(super) fn publish_end(&mut self, end: &End, after: &mut Aftermath<'_>) {
-        let data = format!("{{\"cause\": {}}}", quote(&end.words()));
-        let json = format!("{{\"event\": \"DISCONNECTED\", \"data\": {data}}}");
+    /// An event of the library's own, for every subscription, whatever its filter. The client's own queue has it too where the
+    /// connection lives on after its end; else polling tells.
+    pub(super) fn publish_own(
+        &mut self,
+        kind: i32,
+        name: &str,
+        data: &str,
+        after: &mut Aftermath<'_>,
+    ) {
+        let json = format!("{{\"event\": \"{name}\", \"data\": {data}}}");
         let at = json.len() - 1 - data.len();
         let view = EventView {
-            name: "DISCONNECTED".into(),
+            name: name.into(),
             json: &json,
             data: json.get(at..json.len() - 1),
             timestamp: None,
         };
         for subscription in &mut self.subscriptions {
-            subscription.queue.push_own(KIND_DISCONNECTED, &view);
+            subscription.queue.push_own(kind, &view);
             subscription.call(after);
         }
+        if self.reconnecting.is_some() {
+            self.session.events.push_own(kind, &view);
+            after.wakes |= self.asleep(EVENTS);
+        }
+        self.update_signal();
     }
 
     fn subscription(&mut self, id: u64) -> Option<&mut Subscription> {
@@ -261,7 +270,7 @@ impl State {
 
     /// The subscriptions' part of [`State::update_signal`].
     pub(super) fn update_subscribers(&mut self) {
-        let over = self.is_ended();
+        let over = self.is_over();
         for subscription in &mut self.subscriptions {
             let wanted = over || !subscription.queue.is_empty();
             subscription.signal.show(wanted);

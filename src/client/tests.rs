@@ -75,7 +75,7 @@ fn connected(script: impl FnOnce(&mut Server) + Send + 'static) -> Arc<Connectio
     let target = Target::Path(b"memory".to_vec());
     let (before, options) = (Before::now(), Options::default());
     let address = "memory".to_owned();
-    shake_hands(ours, &target, before, address, &options, &long()).unwrap()
+    shake_hands(ours, Some(&target), before, address, &options, &long()).unwrap()
 }
 
 /// Answers every command with its own id.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::callbacks::Job;
-use super::connection::{Connection, Guard, Outcome, State};
+use super::connection::{Connection, Guard, Outcome, Reader, State};
 use super::failure::End;
 use super::log::Notes;
 use super::wait::{Stop, Wait};
@@ -20,7 +20,6 @@ use crate::session::pending::Abandoned;
 use crate::sys::eventfd::EventFd;
 use crate::sys::poll::Direction;
 use crate::transport::RECEIVE_WAIT;
-use crate::wire::framing::Framer;
 use crate::wire::transcript::Entry;
 
 /// What follows from a step under the lock and must happen after it: threads to wake, lines to log,
@@ -96,17 +95,25 @@ impl Drop for Aftermath<'_> {
 /// The reader role. Dropped, it goes back, also when the stack unwinds.
 struct Reading<'a> {
     connection: &'a Connection,
-    framer: Option<Box<Framer>>,
+    role: Option<Box<Reader>>,
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        if let Some(framer) = self.framer.take() {
+        if let Some(role) = self.role.take() {
             let mut state = self.connection.state.lock();
-            state.reader = Some(framer);
+            state.reader = Some(role);
             let next = self.connection.hand_over(&mut state);
             drop(state);
             self.connection.word.wake(next);
+        }
+    }
+}
+
+impl Reading<'_> {
+    fn give_back(&mut self, state: &mut State) {
+        if let Some(role) = self.role.take() {
+            state.reader = Some(role);
         }
     }
 }
@@ -124,8 +131,10 @@ impl Connection {
         let mut after = Aftermath::new(self);
         let mut reading = Reading {
             connection: self,
-            framer: None,
+            role: None,
         };
+        // Nobody else does while the caller's loop stands still.
+        let tends = self.driven && self.reconnects;
         let mut last_look = false;
         let mut state = self.state.lock();
         let result = loop {
@@ -133,7 +142,7 @@ impl Connection {
             if let Some(found) = found(&mut state) {
                 break Ok(found);
             }
-            if state.is_ended() {
+            if state.is_over() {
                 break Err(Stop::Closed);
             }
             if wait.is_cancelled() {
@@ -146,21 +155,35 @@ impl Connection {
                 }
                 last_look = true;
             }
-            if reading.framer.is_none() {
-                reading.framer = state.take_reader();
+            let step = if tends {
+                wait.at_most(state.patience())
+            } else {
+                *wait
+            };
+            if state.is_ended() {
+                // Another link may follow.
+                reading.give_back(&mut state);
+            } else if reading.role.is_none() {
+                reading.role = state.take_reader();
             }
-            let Some(framer) = &mut reading.framer else {
-                state = self.park(state, looked, marks, remaining);
+            let Some(reader) = &mut reading.role else {
+                state = self.park(state, looked, marks, step.deadline.remaining());
+                if tends {
+                    drop(state);
+                    self.tend();
+                    state = self.state.lock();
+                }
                 continue;
             };
             self.clear_nudge(&mut state);
             drop(state);
             // Nothing but the socket itself, or its shutdown, can end the wait: no poll is needed.
             let plain = !self.shared
+                && !tends
                 && wait.is_plain()
                 && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
             let ready = plain
-                || match wait.ready(self.transport.as_fd(), Direction::Read) {
+                || match step.ready(reader.link.as_fd(), Direction::Read) {
                     Ok(ready) => ready,
                     Err(e) => {
                         state = self.state.lock();
@@ -168,22 +191,23 @@ impl Connection {
                     }
                 };
             if ready {
-                self.receive(framer, plain, &mut after);
+                self.receive(reader, plain, &mut after);
             }
             after.wake();
-            if after.has_to_tell() {
+            if tends || after.has_to_tell() {
                 // They may call back on this connection, so the role goes first.
-                drop(reading.framer.take().map(|framer| Reading {
+                drop(reading.role.take().map(|role| Reading {
                     connection: self,
-                    framer: Some(framer),
+                    role: Some(role),
                 }));
                 after.tell();
+                if tends {
+                    self.tend();
+                }
             }
             state = self.state.lock();
         };
-        if let Some(framer) = reading.framer.take() {
-            state.reader = Some(framer);
-        }
+        reading.give_back(&mut state);
         let next = self.hand_over(&mut state);
         drop(state);
         self.word.wake(next);
@@ -256,8 +280,8 @@ impl Connection {
         if !state.idle.watched {
             self.arm(state);
         }
-        if let Some(framer) = &mut state.reader {
-            framer.release_large();
+        if let Some(reader) = &mut state.reader {
+            reader.framer.release_large();
         }
         0
     }
@@ -271,7 +295,7 @@ impl Connection {
         let Some(registration) = &mut state.idle.registration else {
             return;
         };
-        match registration.arm(self.transport.as_fd(), wanted) {
+        match registration.arm(state.link.as_fd(), wanted) {
             Ok(()) => state.idle.armed = Some(wanted),
             Err(e) => {
                 // Nobody would read it: better that its callers know.
@@ -289,15 +313,17 @@ impl Connection {
         mut state: Guard<'a>,
         after: &mut Aftermath<'_>,
     ) -> Guard<'a> {
-        if state.writing || state.blocked || state.is_ended() {
+        if state.blocked || state.is_ended() {
             return state;
         }
-        state.writing = true;
+        let Some(link) = state.writer.take() else {
+            return state;
+        };
         while let Some(mut out) = state.session.pending.take_output() {
             let mut descriptor = state.take_descriptor(out.id());
             drop(state);
             let sent = loop {
-                match self.send(&mut out, &mut descriptor, &mut after.notes) {
+                match self.send(&*link, &mut out, &mut descriptor, &mut after.notes) {
                     Ok(true) => break Ok(()),
                     Ok(false) => {}
                     Err(e) => break Err(e),
@@ -325,22 +351,22 @@ impl Connection {
                         // end of the stream is found.
                         state.blocked = true;
                         state.send_error = e.raw_os_error();
-                        self.transport.shutdown();
+                        link.shutdown();
                     }
                     break;
                 }
             }
         }
-        state.writing = false;
+        state.writer = Some(link);
         state
     }
 }
 
 impl State {
-    fn take_reader(&mut self) -> Option<Box<Framer>> {
-        let framer = self.reader.take();
-        self.idle.activity += u64::from(framer.is_some());
-        framer
+    fn take_reader(&mut self) -> Option<Box<Reader>> {
+        let reader = self.reader.take();
+        self.idle.activity += u64::from(reader.is_some());
+        reader
     }
 }
 
@@ -370,10 +396,13 @@ const READS_PER_TURN: usize = 8;
 impl Connection {
     /// The I/O thread's turn: the descriptor was armed and fired.
     pub(super) fn serve(&self) -> Served {
+        if self.reconnects {
+            self.tend();
+        }
         let mut after = Aftermath::new(self);
         let mut reading = Reading {
             connection: self,
-            framer: None,
+            role: None,
         };
         let mut state = self.state.lock();
         state.idle.armed = None;
@@ -383,18 +412,18 @@ impl Connection {
         }
         let activity = state.idle.activity;
         if !state.is_ended() {
-            reading.framer = state.reader.take();
+            reading.role = state.reader.take();
         }
-        let busy = reading.framer.is_none() && !state.is_ended();
+        let busy = reading.role.is_none() && !state.is_ended();
         state.idle.watched |= busy && !self.driven;
         drop(state);
-        if let Some(framer) = &mut reading.framer {
+        if let Some(reader) = &mut reading.role {
             for _ in 0..READS_PER_TURN {
-                if !self.receive(framer, false, &mut after) {
+                if !self.receive(reader, false, &mut after) {
                     break;
                 }
             }
-            framer.release();
+            reader.framer.release();
         }
         after.wake();
         drop(reading);
@@ -421,8 +450,8 @@ impl Connection {
             return Watched::Held;
         }
         state.idle.watched = false;
-        if let Some(framer) = &mut state.reader {
-            framer.release();
+        if let Some(reader) = &mut state.reader {
+            reader.framer.release();
             self.arm(&mut state);
         }
         // Else whoever reads now arms it in the end.

@@ -66,6 +66,8 @@ impl From<io::Error> for Stop {
 pub struct Wait<'a> {
     pub deadline: Deadline,
     pub cancel: Option<&'a Cancel>,
+    /// Commands are for this session of the connection alone; else for any that comes.
+    pub(super) session: Option<u64>,
     /// Readable when there may be a reason to look again.
     interrupt: Option<BorrowedFd<'a>>,
 }
@@ -75,7 +77,16 @@ impl<'a> Wait<'a> {
         Wait {
             deadline: Deadline::after(timeout),
             cancel,
+            session: None,
             interrupt: None,
+        }
+    }
+
+    /// The same, for what belongs together: it goes to this session or nowhere.
+    pub(super) fn within(&self, session: u64) -> Wait<'a> {
+        Wait {
+            session: Some(session),
+            ..*self
         }
     }
 

@@ -80,6 +80,49 @@ pub unsafe extern "C" fn qmp_connect(
     }
 }
 
+/// Waits for a VM that connects to us, as QEMU does with a monitor on -chardev
+/// socket,…,server=off,reconnect=1.
+///
+/// address: where to listen, in qmp_connect's forms, but for fd:N: "/path" or "unix:/path", with the
+/// permissions that the umask leaves; "abstract:NAME"; "tcp:HOST:PORT". A socket file that is there and on which
+/// nobody listens any more is replaced. options, timeout_ms, cancel, client, error: as with qmp_connect;
+/// the time counts for the VM to come and for the handshake.
+///
+/// The first that connects is the VM. With qmp_options_set_reconnect the client listens on as long as it
+/// lives, and takes the next VM that comes when the connection has ended; the pauses do not matter then,
+/// total_ms does. Without it the address is given up, its file removed, once a VM has come.
+///
+/// Returns what qmp_connect does, and QMP_ERR_TIMEOUT: no VM came; QMP_ERR_BUSY: somebody else listens
+/// there; QMP_ERR_PERMISSION: the socket may not be made there. Any thread. Since 0.1.
+///
+/// # Safety
+/// address is a NUL-terminated string or NULL; the pointers that are not handles may be written, or
+/// are NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn qmp_listen(
+    address: *const c_char,
+    options: *const qmp_options,
+    timeout_ms: i64,
+    cancel: *mut qmp_cancel,
+    client: *mut *mut qmp_client,
+    error: *mut *mut qmp_error,
+) -> qmp_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        gate(error, || {
+            let client = Out::new(client, ptr::null_mut(), "client").required()?;
+            let address = gate::bytes(address, "address")?;
+            let options = settings(options)?;
+            let cancel = handle::get_optional(cancel)?;
+            let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
+            let wait = Wait::new(timeout, cancel.as_deref());
+            let connection = client::listen(address, &options, &wait)?;
+            client.give(handle::insert(connection)?);
+            Ok(())
+        })
+    }
+}
+
 fn settings(options: *const qmp_options) -> Result<Options> {
     Ok(match handle::get_optional(options)? {
         Some(options) => options

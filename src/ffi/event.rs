@@ -19,9 +19,14 @@ use crate::session::filter::Filter;
 /// A kind of event: the VM sent it. The library's own kinds have other numbers; expect unknown
 /// ones.
 pub const QMP_EVENT_VM: i32 = 0;
-/// A kind of event: the library's own, "DISCONNECTED". The connection has ended, and no other event
-/// follows. Its data has "cause", a text. Subscriptions get it, once each.
+/// A kind of event: the library's own, "DISCONNECTED". The connection has ended. Its data has "cause", a
+/// text, "epoch", the number of the session, and "reconnecting": if that is false, no other event follows.
+/// Subscriptions get it, once for each end, and so does the client's own queue if it is one that comes back
+/// (qmp_options_set_reconnect).
 pub const QMP_EVENT_DISCONNECTED: i32 = 1;
+/// A kind of event: the library's own, "RECONNECTED". There is a session again: see
+/// qmp_options_set_reconnect for its data.
+pub const QMP_EVENT_RECONNECTED: i32 = 2;
 
 /// An event. Read-only; free it with qmp_event_free. Later versions may add members at the end.
 /// Since 0.1.

@@ -13,6 +13,10 @@ pub mod cancel;
 
 pub mod options;
 
+pub mod options_session;
+
+pub mod options_log;
+
 pub mod connect;
 
 pub mod command;
@@ -51,6 +55,8 @@ pub use mock_check::*;
 #[cfg(feature = "mock")]
 pub use mock_script::*;
 pub use options::*;
+pub use options_log::*;
+pub use options_session::*;
 pub use own_loop::*;
 pub use request::*;
 pub use status::*;

@@ -9,7 +9,7 @@ use super::status::qmp_status;
 
 /// Gives the descriptor of a client that the caller's loop drives: while it is readable, call
 /// qmp_process. It is the same for the client's whole life, and everything is in it: what the VM
-/// sends, what it did not take yet, the end.
+/// sends, what it did not take yet, the end, and the timers of a client that comes back.
 ///
 /// Wait for it with poll, epoll, select, or a loop's library; do not read from it. It belongs to the
 /// client: take it out of your loop before qmp_close.
@@ -39,12 +39,13 @@ pub unsafe extern "C" fn qmp_fd(
 }
 
 /// Does what there is to do for a client that the caller's loop drives: reads what came, sends what
-/// waits to be sent, and runs the callbacks set with QMP_ON_DISPATCH. It never waits. Then poll events,
+/// waits to be sent, tries to come back if that is due, and runs the callbacks set with QMP_ON_DISPATCH. It
+/// never waits. Then poll events,
 /// requests and batches with a timeout of 0.
 ///
 /// client: which; its options had qmp_options_set_own_loop. error: gets the error; may be NULL.
 ///
-/// Returns QMP_OK, also if there was nothing to do; QMP_ERR_DISCONNECTED: the connection has ended,
+/// Returns QMP_OK, also if there was nothing to do; QMP_ERR_DISCONNECTED: the connection has ended for good,
 /// take the descriptor out of your loop; QMP_ERR_INVALID_ARGUMENT: also if the library's thread drives
 /// it; QMP_ERR_CLOSED; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread, callbacks too. Since 0.1.
 ///

@@ -11,7 +11,7 @@ use super::connect::qmp_client;
 use super::error::{self, qmp_error, qmp_error_free};
 use super::gate::{self, Out, gate};
 use super::handle::{self, handle};
-use super::options::qmp_late_reply_fn;
+use super::options_log::qmp_late_reply_fn;
 use super::status::{QMP_OK, qmp_status};
 use super::subscription::{Owner, place_of};
 use crate::client::callbacks::Callback;

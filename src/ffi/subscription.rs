@@ -99,7 +99,8 @@ impl Drop for Owner {
 /// may be NULL.
 ///
 /// When the connection ends, each subscription gets one event of the kind QMP_EVENT_DISCONNECTED,
-/// behind all others and whatever its filter is.
+/// behind all others and whatever its filter is. Where the client comes back, it goes on, and gets
+/// QMP_EVENT_RECONNECTED too.
 ///
 /// Returns QMP_OK; QMP_ERR_DISCONNECTED: the connection has ended; QMP_ERR_CLOSED;
 /// QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED. Any thread,

@@ -3,6 +3,7 @@
 //! handshake is. Pure: no clock, no socket, no thread. `W` is whatever the client wants back when
 //! a command's reply has come.
 
+pub mod backoff;
 pub mod dialect;
 pub mod events;
 pub mod filter;
@@ -57,6 +58,13 @@ impl<W> Session<W> {
             power: Power::default(),
             ignored: Ignored::default(),
         }
+    }
+
+    /// A new peer takes the last one's place. Ids count on, so that no reply to the last one's commands can be taken for one of
+    /// the new one's.
+    pub fn restart(&mut self, dialect: &Dialect) {
+        self.stage = Stage::first(dialect);
+        self.pending.restart();
     }
 
     /// `shutdown`: what the event says if it is a SHUTDOWN.

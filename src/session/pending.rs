@@ -134,6 +134,14 @@ impl<W> Pending<W> {
         }
     }
 
+    /// All have ended; what was negotiated is void.
+    pub fn restart(&mut self) {
+        *self = Pending {
+            last_id: self.last_id,
+            ..Pending::new()
+        };
+    }
+
     /// Out-of-band commands may be sent, and overtake the others, of which from now on only so many as that allows are under way.
     pub fn allow_out_of_band(&mut self) {
         self.two_bands = true;

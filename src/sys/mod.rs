@@ -25,6 +25,7 @@ pub mod sync;
 pub mod text;
 #[cfg_attr(all(test, model), path = "model/thread.rs")]
 pub mod thread;
+pub mod timerfd;
 
 use std::io;
 

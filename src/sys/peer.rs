@@ -45,6 +45,8 @@ pub struct Process {
     pub name: String,
     /// By SIGSTOP or a debugger.
     pub stopped: bool,
+    /// When it began, by the kernel's clock: another process that has its number later began later.
+    pub started: u64,
 }
 
 pub fn process(pid: i32) -> Option<Process> {
@@ -57,6 +59,8 @@ pub fn process(pid: i32) -> Option<Process> {
         // A process names itself as it likes.
         name: name.escape_debug().to_string(),
         stopped: tail.starts_with(['T', 't']),
+        // The 22nd field of all, see proc(5).
+        started: tail.split(' ').nth(22 - 3)?.parse().ok()?,
     })
 }
 
@@ -69,6 +73,7 @@ mod tests {
         let me = process(std::process::id() as i32).unwrap();
         assert!(!me.name.is_empty());
         assert!(!me.stopped);
+        assert!(process(1).is_none_or(|first| first.started <= me.started));
         assert_eq!(process(-5), None);
     }
 }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The other end of an address: where clients are accepted.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
+use super::Target;
 use crate::sys::socket;
 
 /// Never waits. Dropping it removes the file of its socket.
@@ -18,6 +21,26 @@ pub enum Listener {
 }
 
 impl Listener {
+    /// Where a VM is to connect to. The file of a socket on which nobody listens any more is replaced.
+    pub fn at(target: &Target) -> io::Result<Listener> {
+        let no_address = || io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+        match target {
+            Target::Path(path) => {
+                let path = Path::new(OsStr::from_bytes(path));
+                match Listener::at_path(path) {
+                    Err(e) if is_left_behind(&e, target) => {
+                        std::fs::remove_file(path)?;
+                        Listener::at_path(path)
+                    }
+                    other => other,
+                }
+            }
+            Target::Abstract(name) => Listener::at_abstract(name),
+            Target::Tcp(to) => Listener::at_tcp(*to),
+            Target::Descriptor(_) => Err(no_address()),
+        }
+    }
+
     /// The path must not exist yet.
     pub fn at_path(path: &Path) -> io::Result<Listener> {
         let listener = UnixListener::bind(path)?;
@@ -64,6 +87,19 @@ impl Listener {
             }
         }
     }
+}
+
+/// Only a socket refuses; what is no socket stays.
+fn is_left_behind(error: &io::Error, target: &Target) -> bool {
+    let Target::Path(path) = target else {
+        return false;
+    };
+    let path = Path::new(OsStr::from_bytes(path));
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
+    let refused = |e: io::Error| e.raw_os_error() == Some(libc::ECONNREFUSED);
+    error.raw_os_error() == Some(libc::EADDRINUSE)
+        && is_socket
+        && super::attempt(target).is_err_and(refused)
 }
 
 impl AsFd for Listener {

@@ -17,6 +17,11 @@ impl Socket {
         Socket(fd)
     }
 
+    /// One that a [`super::Listener`] has accepted.
+    pub fn accepted(fd: OwnedFd) -> io::Result<Socket> {
+        Socket::connected(fd)
+    }
+
     pub(super) fn connected(fd: OwnedFd) -> io::Result<Socket> {
         socket::set_receive_wait(fd.as_fd(), RECEIVE_WAIT)?;
         Ok(Socket(fd))

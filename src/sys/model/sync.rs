@@ -8,7 +8,7 @@ pub use shuttle::sync::{Mutex, MutexGuard};
 use super::model;
 
 /// A moment of the model's time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(Duration);
 
 impl Instant {
