@@ -32,6 +32,9 @@ extern const side floor_framed;
 extern const side floor_threads;
 extern const side library_status;
 extern const side library_schema;
+// pipelined.c: a call is a batch of so many commands. The floor sends it at once, and counts the lines that come.
+extern const side floor_batched_64, floor_batched_256;
+extern const side library_pipelined_64, library_pipelined_256;
 
 // floor.c: what the floors share
 typedef struct connection {
@@ -41,7 +44,8 @@ typedef struct connection {
 } connection;
 int unix_connect(const char *path); // -1 where nobody listens
 void floor_connect(connection *connection, const target *target);
-void floor_send(connection *connection); // sends the request, then counts its id up
+void floor_send(connection *connection);     // sends the request, then counts its id up
+void floor_count_up(connection *connection); // makes the next request
 void floor_disconnect(connection *connection);
 
 // framing.c
@@ -53,6 +57,8 @@ bool framing_ends(framing *framing, const char *bytes, size_t length);
 bool utf8_valid(const unsigned char *bytes, size_t length);
 
 // library.c
+void *library_open(const target *target);
+void library_close(void *client);
 char *library_fetch_schema(const target *target);
 
 // server.c: a process that answers every command with `body`, at once

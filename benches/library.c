@@ -9,7 +9,7 @@ static void require(qmp_status status, qmp_error *error)
         die("%s: %s", qmp_status_name(status), error ? error->message : "");
 }
 
-static void *open_client(const target *target)
+void *library_open(const target *target)
 {
     qmp_client *client;
     qmp_error *error = NULL;
@@ -17,7 +17,7 @@ static void *open_client(const target *target)
     return client;
 }
 
-static void close_client(void *client)
+void library_close(void *client)
 {
     require(qmp_close(client), NULL);
 }
@@ -42,11 +42,11 @@ static void query_schema(void *client)
 
 char *library_fetch_schema(const target *target)
 {
-    qmp_client *client = open_client(target);
+    qmp_client *client = library_open(target);
     char *schema = execute(client, "query-qmp-schema");
-    close_client(client);
+    library_close(client);
     return schema;
 }
 
-const side library_status = { open_client, query_status, close_client };
-const side library_schema = { open_client, query_schema, close_client };
+const side library_status = { library_open, query_status, library_close };
+const side library_schema = { library_open, query_schema, library_close };

@@ -30,8 +30,19 @@ static const comparison CONNECT = { "connect, handshake, close", &floor_exchange
                                     40, 1.2 };
 static const comparison THREADS = { "query-status, 8 threads", &floor_threads, &library_status, mean_of_threads, 1600,
                                     1.0 };
+static const comparison PIPELINED_64 = { "64 commands, pipelined", &floor_batched_64, &library_pipelined_64,
+                                         median_of_calls, 20, 2.0 };
+static const comparison PIPELINED_256 = { "256 commands, pipelined", &floor_batched_256, &library_pipelined_256,
+                                          median_of_calls, 8, 2.5 };
 static const comparison QEMU = { "query-status, real QEMU", &floor_exchange, &library_status, median_of_calls, 20,
                                  1.03 };
+
+// ROWS=TEXT leaves out the rows without that text in their names.
+static bool is_wanted(const char *row)
+{
+    const char *rows = getenv("ROWS");
+    return !rows || !*rows || strstr(row, rows);
+}
 
 static bool verdict(bool within)
 {
@@ -44,6 +55,8 @@ static bool verdict(bool within)
 // processes took a tenth of the CPU.
 static bool compare(const comparison *c, const target *target)
 {
+    if (!is_wanted(c->name))
+        return true;
     for (int attempt = 1;; attempt++) {
         double floor[ROUNDS], library[ROUNDS], ratio[ROUNDS];
         double started = now_us(), spent = cpu_us(target->pid);
@@ -71,6 +84,8 @@ static bool compare(const comparison *c, const target *target)
 // The library first: its run shows the server the bytes that the floor then sends.
 static bool compare_syscalls(const target *target)
 {
+    if (!is_wanted("syscalls"))
+        return true;
     syscalls library = syscalls_count(&library_status, target), floor = syscalls_count(&floor_exchange, target);
     const char *row = "%-28s%10.2f%10.2f                             <= %-7d";
     printf(row, "syscalls per query-status", floor.per_call, library.per_call, SYSCALLS);
@@ -143,8 +158,8 @@ static char *schema_like_qemu(void)
 
 int main(int count, char **arguments)
 {
-    if (count != 2)
-        die("usage: bench STRIPPED_LIBRARY");
+    if (count != 3)
+        die("usage: bench STRIPPED_LIBRARY THE_SAME_WITHOUT_MOCK");
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct utsname machine;
     uname(&machine);
@@ -161,9 +176,14 @@ int main(int count, char **arguments)
 
     target *status = server_start(socket_path("status"), STATUS);
     bool ok = compare_syscalls(status); // before any thread of the library runs here: it forks
+    void *shown = library_status.open(status); // the bytes that the floor sends, if nothing was compared yet
+    library_status.call(shown);
+    library_status.close(shown);
     ok &= compare(&AT_ONCE, status);
     ok &= compare(&CONNECT, status);
     ok &= compare(&THREADS, status);
+    ok &= compare(&PIPELINED_64, status);
+    ok &= compare(&PIPELINED_256, status);
 
     char *schema;
     target real = *status;

@@ -2,8 +2,10 @@
 //! Many requests, of one client or of several, waited for together.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Weak};
 
+use super::connection::Connection;
 use super::lock::Lock;
 use super::requests::Request;
 use super::signal::Signal;
@@ -20,6 +22,8 @@ pub struct Batch {
 struct State {
     /// What callers know the requests by that are in it.
     members: HashSet<u64>,
+    /// Theirs, since somebody waited last.
+    connections: Vec<Weak<Connection>>,
     /// Those whose outcome has come.
     done: VecDeque<u64>,
     closed: bool,
@@ -44,8 +48,21 @@ impl Batch {
         request.join(self, tag)
     }
 
-    pub(super) fn expect(&self, tag: u64) {
-        self.state.lock().members.insert(tag);
+    pub(super) fn expect(&self, tag: u64, on: &Arc<Connection>) {
+        let mut state = self.state.lock();
+        state.members.insert(tag);
+        let last = state.connections.last().map(Weak::as_ptr);
+        if last != Some(Arc::as_ptr(on)) {
+            state.connections.push(Arc::downgrade(on));
+        }
+    }
+
+    /// What was submitted and waits for company goes now, since somebody waits for it.
+    fn send_deferred(&self) {
+        let connections = mem::take(&mut self.state.lock().connections);
+        for connection in connections.iter().filter_map(Weak::upgrade) {
+            connection.send_deferred();
+        }
     }
 
     /// The outcome has come.
@@ -86,6 +103,7 @@ impl Batch {
     /// The next request, by its tag, whose outcome has come.
     pub fn next(&self, wait: &Wait<'_>) -> Result<u64> {
         let _watch = wait.watch(&self.word, MARK);
+        self.send_deferred();
         loop {
             let looked = self.word.look();
             let mut state = self.state.lock();

@@ -130,6 +130,6 @@ impl State {
         let wanted = self.awaits_dispatch();
         self.dispatch_signal.show(wanted);
         let over = self.is_over();
-        self.work.show(wanted || over);
+        self.work.show(wanted || over || self.deferred);
     }
 }

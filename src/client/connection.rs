@@ -5,6 +5,7 @@
 //! a callback, or another lock. What needs the socket for longer is a role, which one thread
 //! holds: the reader owns the framer, the writer sets `writing`. See `turns`.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
@@ -69,6 +70,8 @@ pub struct Connection {
     /// The socket was given: others may have copies of it and change its mode.
     pub(super) shared: bool,
     before: Before,
+    /// As the state has it: read without the lock.
+    pub(super) has_deferred: AtomicBool,
     /// A byte has come.
     pub(super) heard: AtomicBool,
     /// Where callers sleep.
@@ -106,6 +109,10 @@ pub struct State {
     pub(super) writer: Option<Link>,
     /// The errno that sending failed with: what is left is to read what has come.
     pub(super) send_error: Option<i32>,
+    /// Something is queued that waits for company.
+    pub(super) deferred: bool,
+    /// And the library's thread will look after it.
+    pub(super) alarmed: bool,
     /// The socket takes no more; the I/O thread sends the rest when it does.
     pub(super) blocked: bool,
     /// `nudge` is set.
@@ -114,8 +121,8 @@ pub struct State {
     pub(super) parked: Vec<u32>,
     /// What goes with the first byte of a command that is still to be sent.
     pub(super) descriptors: Vec<(u64, OwnedFd)>,
-    /// Outcomes that their callers have not picked up yet.
-    pub(super) done: Vec<(u64, Outcome)>,
+    /// Outcomes that their callers have not picked up yet, by their ids.
+    pub(super) done: VecDeque<(u64, Outcome)>,
     /// Commands whose late replies somebody wants to see.
     pub(super) late: Expected,
     /// Of the link. Another may follow.
@@ -183,6 +190,7 @@ impl Connection {
             late_reply: options.late_reply.clone(),
             shared,
             before,
+            has_deferred: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             word: Arc::default(),
             nudge: OnceLock::new(),
@@ -194,12 +202,14 @@ impl Connection {
                 })),
                 writer: Some(link.clone()),
                 link,
+                deferred: false,
+                alarmed: false,
                 blocked: false,
                 send_error: None,
                 nudged: false,
                 parked: Vec::new(),
                 descriptors: Vec::new(),
-                done: Vec::new(),
+                done: VecDeque::new(),
                 late: Expected::new(options.late_reply.is_some()),
                 end: None,
                 last_end: None,
@@ -270,7 +280,7 @@ impl Connection {
     /// Ends every call on the connection, now and later.
     pub fn close(self: &Arc<Self>) {
         let mut after = Aftermath::new(self);
-        let mut state = self.state.lock();
+        let mut state = self.flush(self.state.lock(), &mut after);
         state.closed = true;
         // With nobody inside, be it in a logger, and no copy anywhere, closing the descriptor, which
         // the last owner does, does it all. New owners cannot come: the handle is gone.
@@ -320,7 +330,7 @@ impl Connection {
                 Some(failure) => Err(failure),
                 None => Text::copy("{}").ok_or(Failure::NoMemory),
             };
-            state.done.push((id, outcome));
+            state.add_outcome(id, outcome);
             state.tell_watchers(id, after);
         }
         let unsent = state
@@ -412,8 +422,16 @@ impl State {
     }
 
     pub(super) fn take_outcome(&mut self, id: u64) -> Option<Outcome> {
-        let at = self.done.iter().position(|(done, _)| *done == id)?;
-        Some(self.done.swap_remove(at).1)
+        let at = self.done.partition_point(|(done, _)| *done < id);
+        if self.done.get(at)?.0 != id {
+            return None;
+        }
+        self.done.remove(at).map(|(_, outcome)| outcome)
+    }
+
+    pub(super) fn add_outcome(&mut self, id: u64, outcome: Outcome) {
+        let at = self.done.partition_point(|(done, _)| *done < id);
+        self.done.insert(at, (id, outcome));
     }
 
     pub(super) fn take_descriptor(&mut self, id: u64) -> Option<OwnedFd> {
@@ -425,7 +443,8 @@ impl State {
     }
 
     pub(super) fn has_outcome(&self, id: u64) -> bool {
-        self.done.iter().any(|(done, _)| *done == id)
+        let at = self.done.partition_point(|(done, _)| *done < id);
+        self.done.get(at).is_some_and(|(done, _)| *done == id)
     }
 
     /// Of these marks, those under which somebody sleeps. Whoever is awake looks by itself.

@@ -140,7 +140,19 @@ impl Connection {
         if let Some(descriptor) = call.descriptor.take() {
             state.descriptors.push((id, descriptor));
         }
-        drop(self.flush(state, &mut after));
+        if !call.is_waited_for {
+            // Nobody may ever wait for it: the I/O thread reads from now on.
+            state.idle.watched = false;
+            if state.reader.is_some() {
+                self.arm(&mut state);
+            }
+        }
+        state = if call.is_waited_for || band == Band::OutOfBand {
+            self.flush(state, &mut after)
+        } else {
+            self.send_soon(state, &mut after)
+        };
+        drop(state);
         after.wake();
         after.tell();
         Ok(id)
@@ -239,6 +251,8 @@ pub struct Call<'a> {
     /// None: the next number.
     pub(super) id: Option<u64>,
     pub(super) descriptor: Option<OwnedFd>,
+    /// Somebody will, at once.
+    pub(super) is_waited_for: bool,
 }
 
 impl<'a> Call<'a> {
@@ -249,6 +263,7 @@ impl<'a> Call<'a> {
             arguments,
             id: None,
             descriptor: None,
+            is_waited_for: true,
         }
     }
 }

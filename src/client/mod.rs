@@ -25,6 +25,7 @@ mod reconnect;
 mod record;
 pub mod requests;
 mod resolve;
+mod sending;
 mod shutdown;
 mod signal;
 mod status;

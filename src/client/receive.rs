@@ -81,9 +81,10 @@ impl Connection {
 
     /// Replies have come, so that commands may go which waited for them.
     fn send_held_back(&self, after: &mut Aftermath<'_>) {
-        if self.out_of_band {
+        let deferred = self.has_deferred.load(Ordering::Relaxed);
+        if self.out_of_band || deferred {
             let state = self.state.lock();
-            if state.session.pending.is_held_back() {
+            if deferred || state.session.pending.is_held_back() {
                 drop(self.flush(state, after));
             }
         }
@@ -298,7 +299,7 @@ impl State {
         if self.is_handshake(id) {
             return self.handshake_answered(outcome, after);
         }
-        self.done.push((id, outcome));
+        self.add_outcome(id, outcome);
         self.tell_watchers(id, after);
         after.wakes |= self.asleep(mark_of(id));
     }

@@ -196,7 +196,12 @@ impl Connection {
             .add(Level::Warn, || format!("given up: {words}"));
     }
 
-    fn set_alarm(&self, state: &mut State, at: Option<Instant>, after: &mut Aftermath<'_>) {
+    pub(super) fn set_alarm(
+        &self,
+        state: &mut State,
+        at: Option<Instant>,
+        after: &mut Aftermath<'_>,
+    ) {
         let set = match &state.own_loop {
             Some(own) => own
                 .timer
@@ -216,7 +221,11 @@ impl Connection {
         let mut state = self.state.lock();
         let now = Instant::now();
         let roles_are_home = state.reader.is_some() && state.writer.is_some();
+        state.alarmed = false;
         let Some(reconnecting) = &mut state.reconnecting else {
+            drop(self.flush(state, &mut after));
+            after.wake();
+            after.tell();
             return;
         };
         let out_of_time = reconnecting.is_out_of_time();

@@ -4,7 +4,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -16,11 +15,9 @@ use super::lock::Lock;
 use super::log::{Level, Notes};
 use super::options::Options;
 use crate::error::{Error, Result};
-use crate::session::pending::Outgoing;
 use crate::sys::environment;
 use crate::sys::fork::PerProcess;
 use crate::sys::sync::MutexGuard;
-use crate::transport::Transport;
 use crate::wire::transcript::{CLOSED, Entry, Line};
 
 /// Names a directory: every client of the process records its session to a file of its own there.
@@ -34,7 +31,7 @@ pub(super) struct Recorder {
 }
 
 /// The right to write the next line, until it is dropped.
-struct Pen<'a> {
+pub(super) struct Pen<'a> {
     begun: Instant,
     file: MutexGuard<'a, Option<BufWriter<File>>>,
 }
@@ -57,7 +54,7 @@ impl Recorder {
         }))
     }
 
-    fn pen(&self) -> Pen<'_> {
+    pub(super) fn pen(&self) -> Pen<'_> {
         Pen {
             begun: self.begun,
             file: self.file.lock(),
@@ -81,7 +78,7 @@ impl Pen<'_> {
         written
     }
 
-    fn note(&mut self, entry: Entry<'_>, notes: &mut Notes<'_>) {
+    pub(super) fn note(&mut self, entry: Entry<'_>, notes: &mut Notes<'_>) {
         if let Err(e) = self.write(entry) {
             notes.add(Level::Warn, || format!("the recording ends here: {e}"));
         }
@@ -125,31 +122,5 @@ impl Connection {
         if let Some(recorder) = &self.recorder {
             recorder.pen().note(entry(), notes);
         }
-    }
-
-    /// Sends what the socket takes. True: nothing is left.
-    pub(super) fn send(
-        &self,
-        link: &dyn Transport,
-        out: &mut Outgoing,
-        descriptor: &mut Option<OwnedFd>,
-        notes: &mut Notes<'_>,
-    ) -> io::Result<bool> {
-        // Held while sending, so that whatever a command brings about is recorded after it.
-        let pen = self.recorder.as_ref().map(Recorder::pen);
-        let sent = match descriptor {
-            None => link.send(out.rest())?,
-            Some(carried) => {
-                let sent = link.send_with(out.rest(), carried.as_fd())?;
-                // It left with the first byte, and never does so again.
-                *descriptor = None;
-                sent
-            }
-        };
-        let done = out.advance(sent);
-        if let Some(mut pen) = pen.filter(|_| done) {
-            pen.note(Entry::Sent(out.text()), notes);
-        }
-        Ok(done)
     }
 }

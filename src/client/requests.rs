@@ -34,6 +34,14 @@ enum Over {
     Freed,
 }
 
+/// Why its outcome cannot be had.
+enum Lost {
+    Over(Over),
+    /// It goes to a callback.
+    Called,
+    Taken,
+}
+
 /// What cancelling a request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -72,14 +80,8 @@ impl Connection {
     ) -> Result<Request> {
         let mut call = Call::new(name, check(name, arguments)?);
         call.band = band;
+        call.is_waited_for = false;
         let id = self.submit(&mut call, &Wait::new(None, None))?;
-        let mut state = self.state.lock();
-        // Nobody may ever wait for it: the I/O thread reads from now on.
-        state.idle.watched = false;
-        if state.reader.is_some() {
-            self.arm(&mut state);
-        }
-        drop(state);
         Ok(Request {
             connection: self.clone(),
             id,
@@ -132,8 +134,14 @@ impl Request {
     pub fn wait(&self, wait: &Wait<'_>) -> Result<Text> {
         let connection = &self.connection;
         let outcome = connection.wait_nudged(wait, mark_of(self.id), |state| {
-            if let Err(e) = self.is_open(state) {
-                return Some(Err(e));
+            if state.watchers.callbacks.is_empty() && self.over.get().is_none() {
+                // In short, what follows.
+                if let Some(outcome) = state.take_outcome(self.id) {
+                    return Some(Ok((outcome, state.end.clone())));
+                }
+            }
+            if let Some(lost) = self.lost(state) {
+                return Some(Err(self.why(&lost)));
             }
             let outcome = state.take_outcome(self.id)?;
             Some(Ok((outcome, state.end.clone())))
@@ -169,9 +177,14 @@ impl Request {
 
     /// The request is done with: whoever waits for it is told, and an outcome that has come goes.
     pub fn free(&self) {
+        if self.over.get().is_some() {
+            return;
+        }
+        // It was submitted to be executed, and is not withdrawn by this.
+        self.connection.send_deferred();
         let mut after = Aftermath::new(&self.connection);
         let mut state = self.connection.state.lock();
-        if self.is_open(&state).is_err() {
+        if self.lost(&state).is_some() {
             return;
         }
         let unwanted = state.take_outcome(self.id);
@@ -230,7 +243,7 @@ impl Request {
                 self.name
             )));
         }
-        batch.expect(tag);
+        batch.expect(tag, &self.connection);
         let mut after = Aftermath::new(&self.connection);
         let mut state = self.connection.state.lock();
         if let Err(e) = self.is_open(&state) {
@@ -251,27 +264,35 @@ impl Request {
         }
     }
 
-    /// Its outcome can still be had.
+    /// None: its outcome can still be had.
+    fn lost(&self, state: &State) -> Option<Lost> {
+        if let Some(over) = self.over.get() {
+            return Some(Lost::Over(*over));
+        }
+        if state.watchers.callbacks.contains_key(&self.id) {
+            return Some(Lost::Called);
+        }
+        let there = state.session.pending.is_awaited(self.id) || state.has_outcome(self.id);
+        (!there).then_some(Lost::Taken)
+    }
+
     fn is_open(&self, state: &State) -> Result<()> {
+        self.lost(state).map_or(Ok(()), |lost| Err(self.why(&lost)))
+    }
+
+    #[cold]
+    fn why(&self, lost: &Lost) -> Error {
         let name = &self.name;
-        match self.over.get() {
-            Some(Over::Cancelled) => {
-                let words = format!("{name}: the request was cancelled");
-                Err(Error::new(Status::Cancelled, words))
+        match lost {
+            Lost::Over(Over::Cancelled) => Error::new(
+                Status::Cancelled,
+                format!("{name}: the request was cancelled"),
+            ),
+            Lost::Over(Over::Freed) => {
+                Error::new(Status::Closed, format!("{name}: the request was freed"))
             }
-            Some(Over::Freed) => {
-                let words = format!("{name}: the request was freed");
-                Err(Error::new(Status::Closed, words))
-            }
-            None if state.watchers.callbacks.contains_key(&self.id) => Err(Error::invalid(
-                format!("the outcome of {name} goes to its callback"),
-            )),
-            None if state.session.pending.is_awaited(self.id) || state.has_outcome(self.id) => {
-                Ok(())
-            }
-            None => Err(Error::invalid(format!(
-                "the outcome of {name} was taken already"
-            ))),
+            Lost::Called => Error::invalid(format!("the outcome of {name} goes to its callback")),
+            Lost::Taken => Error::invalid(format!("the outcome of {name} was taken already")),
         }
     }
 

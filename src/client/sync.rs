@@ -27,7 +27,9 @@ impl Connection {
             }
             self.send_sync(command);
             // No other command is under way.
-            match self.wait(&wait.at_most(interval), EVENTS, |state| state.done.pop()) {
+            match self.wait(&wait.at_most(interval), EVENTS, |state| {
+                state.done.pop_back()
+            }) {
                 Ok((_, Ok(_))) => return Ok(()),
                 Ok((_, Err(failure))) => return Err(self.not_synced(command, failure)),
                 Err(Stop::Timeout) => interval *= 2,

@@ -4,7 +4,6 @@
 //! their reply was read for them or the role is handed to them. When nobody is left the I/O
 //! thread takes over.
 
-use std::io;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use super::connection::{Connection, Guard, Outcome, Reader, State};
 use super::failure::End;
 use super::log::Notes;
 use super::wait::{Stop, Wait};
-use crate::session::pending::Abandoned;
 use crate::sys::eventfd::EventFd;
 use crate::sys::poll::Direction;
 use crate::transport::RECEIVE_WAIT;
@@ -127,6 +125,21 @@ impl Connection {
         marks: u32,
         mut found: impl FnMut(&mut State) -> Option<R>,
     ) -> Result<R, Stop> {
+        let mut what = None;
+        self.wait_for(wait, marks, &mut |state| {
+            what = found(state);
+            what.is_some()
+        })?;
+        what.ok_or(Stop::Closed) // never: it was found
+    }
+
+    /// One for all that is waited for: it is large.
+    fn wait_for(
+        &self,
+        wait: &Wait<'_>,
+        marks: u32,
+        found: &mut dyn FnMut(&mut State) -> bool,
+    ) -> Result<(), Stop> {
         let _watch = wait.watch(&self.word, marks);
         let mut after = Aftermath::new(self);
         let mut reading = Reading {
@@ -137,10 +150,13 @@ impl Connection {
         let tends = self.driven && self.reconnects;
         let mut last_look = false;
         let mut state = self.state.lock();
+        if state.deferred {
+            state = self.flush(state, &mut after);
+        }
         let result = loop {
             let looked = self.word.look();
-            if let Some(found) = found(&mut state) {
-                break Ok(found);
+            if found(&mut state) {
+                break Ok(());
             }
             if state.is_over() {
                 break Err(Stop::Closed);
@@ -304,61 +320,6 @@ impl Connection {
                 self.finish(state, End::Failed(errno), &mut after);
             }
         }
-    }
-
-    /// Sends what is queued, unless another thread is at it already. What the socket does not take
-    /// at once is left to the I/O thread.
-    pub(super) fn flush<'a>(
-        &'a self,
-        mut state: Guard<'a>,
-        after: &mut Aftermath<'_>,
-    ) -> Guard<'a> {
-        if state.blocked || state.is_ended() {
-            return state;
-        }
-        let Some(link) = state.writer.take() else {
-            return state;
-        };
-        while let Some(mut out) = state.session.pending.take_output() {
-            let mut descriptor = state.take_descriptor(out.id());
-            drop(state);
-            let sent = loop {
-                match self.send(&*link, &mut out, &mut descriptor, &mut after.notes) {
-                    Ok(true) => break Ok(()),
-                    Ok(false) => {}
-                    Err(e) => break Err(e),
-                }
-            };
-            state = self.state.lock();
-            match sent {
-                Ok(()) => state.session.pending.output_sent(&out),
-                Err(e) => {
-                    let id = out.id();
-                    let torn = state.session.pending.output_blocked(out);
-                    match descriptor {
-                        Some(kept) if state.session.pending.is_awaited(id) => {
-                            state.descriptors.push((id, kept));
-                        }
-                        gone => after.descriptors.extend(gone),
-                    }
-                    if torn == Err(Abandoned::Torn) {
-                        self.finish(&mut state, End::Torn, after);
-                    } else if e.kind() == io::ErrorKind::WouldBlock {
-                        state.blocked = true;
-                        self.arm(&mut state);
-                    } else {
-                        // What has been received is still read, and a reply in it wins; then the
-                        // end of the stream is found.
-                        state.blocked = true;
-                        state.send_error = e.raw_os_error();
-                        link.shutdown();
-                    }
-                    break;
-                }
-            }
-        }
-        state.writer = Some(link);
-        state
     }
 }
 

@@ -161,10 +161,10 @@ pub extern "C" fn qmp_options_set_reconnect(
             ))),
         };
         if !(1.0..=100.0).contains(&factor) {
-            return Err(Error::invalid(format!("factor is {factor}: want 1 to 100")));
+            return Err(Error::invalid("factor is out of bounds: want 1 to 100"));
         }
         if !(0.0..=1.0).contains(&jitter) {
-            return Err(Error::invalid(format!("jitter is {jitter}: want 0 to 1")));
+            return Err(Error::invalid("jitter is out of bounds: want 0 to 1"));
         }
         options.reconnect = Some(Backoff {
             first: ms(first_ms, "first_ms", 1)?,

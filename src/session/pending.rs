@@ -195,6 +195,17 @@ impl<W> Pending<W> {
             .is_some_and(|at| self.waiting[at].waiter.is_some())
     }
 
+    /// The first of those that wait for a reply has begun to be sent.
+    pub fn is_under_way(&self) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|command| command.progress != Progress::Queued)
+    }
+
+    /// How many are still to be sent.
+    pub fn queued(&self) -> usize {
+        self.output.len()
+    }
+
     pub fn has_output(&self) -> bool {
         !self.output.is_empty()
     }
