@@ -32,6 +32,10 @@ extern const side floor_framed;
 extern const side floor_threads;
 extern const side library_status;
 extern const side library_schema;
+// events.c: a call is a command before whose reply EVENTS events come. The floor counts lines.
+enum { EVENTS = 1000 };
+char *events_text(void);
+extern const side floor_lines, library_dropped, library_polled;
 // pipelined.c: a call is a batch of so many commands. The floor sends it at once, and counts the lines that come.
 extern const side floor_batched_64, floor_batched_256;
 extern const side library_pipelined_64, library_pipelined_256;
@@ -62,7 +66,11 @@ void library_close(void *client);
 char *library_fetch_schema(const target *target);
 
 // server.c: a process that answers every command with `body`, at once
-target *server_start(const char *path, const char *body);
+typedef struct manner {
+    bool one_by_one;    // each reply leaves by itself, as QEMU's do; else those to commands that came together leave together
+    const char *before; // is sent before each batch of replies; may be NULL
+} manner;
+target *server_start(const char *path, const char *body, manner manner);
 struct sockaddr_un unix_address(const char *path);
 
 // qemu.c: a real QEMU with a QMP socket at `path`; 0 where none is installed

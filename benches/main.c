@@ -34,6 +34,15 @@ static const comparison PIPELINED_64 = { "64 commands, pipelined", &floor_batche
                                          median_of_calls, 20, 2.0 };
 static const comparison PIPELINED_256 = { "256 commands, pipelined", &floor_batched_256, &library_pipelined_256,
                                           median_of_calls, 8, 2.5 };
+static const comparison TOGETHER_64 = { "  64, replies together", &floor_batched_64, &library_pipelined_64,
+                                        median_of_calls, 20, 4.0 };
+static const comparison TOGETHER_256 = { "  256, replies together", &floor_batched_256, &library_pipelined_256,
+                                         median_of_calls, 8, 4.0 };
+static const comparison DROPPED = { "1000 events, dropped", &floor_lines, &library_dropped, median_of_calls, 3, 2.0 };
+static const comparison POLLED = { "1000 events, polled", &floor_lines, &library_polled, median_of_calls, 3, 3.33 };
+static const comparison AT_ONCE_DROPPED = { "  dropped, in one write", &floor_lines, &library_dropped, median_of_calls, 5,
+                                            13 };
+static const comparison AT_ONCE_POLLED = { "  polled, in one write", &floor_lines, &library_polled, median_of_calls, 5, 22 };
 static const comparison QEMU = { "query-status, real QEMU", &floor_exchange, &library_status, median_of_calls, 20,
                                  1.03 };
 
@@ -135,8 +144,26 @@ static void remove_sockets(void)
         return;
     unlink(socket_path("status"));
     unlink(socket_path("schema"));
+    unlink(socket_path("one-by-one"));
+    unlink(socket_path("events"));
+    unlink(socket_path("flood"));
     unlink(socket_path("qemu"));
     rmdir(directory);
+}
+
+// The library goes first: the floor sends what it was seen to send.
+static void show_requests(const target *target)
+{
+    void *client = library_status.open(target);
+    library_status.call(client);
+    library_status.close(client);
+}
+
+static target *start_server(const char *name, const char *body, manner manner)
+{
+    target *target = server_start(socket_path(name), body, manner);
+    show_requests(target);
+    return target;
 }
 
 // For machines without QEMU: as long as what QEMU 7.2 answers, and of the same making.
@@ -174,16 +201,24 @@ int main(int count, char **arguments)
     owner = getpid();
     atexit(remove_sockets);
 
-    target *status = server_start(socket_path("status"), STATUS);
+    target *status = server_start(socket_path("status"), STATUS, (manner){ 0 });
     bool ok = compare_syscalls(status); // before any thread of the library runs here: it forks
-    void *shown = library_status.open(status); // the bytes that the floor sends, if nothing was compared yet
-    library_status.call(shown);
-    library_status.close(shown);
+    show_requests(status);
     ok &= compare(&AT_ONCE, status);
     ok &= compare(&CONNECT, status);
     ok &= compare(&THREADS, status);
-    ok &= compare(&PIPELINED_64, status);
-    ok &= compare(&PIPELINED_256, status);
+    target *one_by_one = start_server("one-by-one", STATUS, (manner){ .one_by_one = true });
+    ok &= compare(&TOGETHER_64, status);
+    ok &= compare(&TOGETHER_256, status);
+    ok &= compare(&PIPELINED_64, one_by_one);
+    ok &= compare(&PIPELINED_256, one_by_one);
+
+    manner talkative = { .before = events_text(), .one_by_one = true }, flooding = { .before = events_text() };
+    target *events = start_server("events", STATUS, talkative), *flood = start_server("flood", STATUS, flooding);
+    ok &= compare(&DROPPED, events);
+    ok &= compare(&POLLED, events);
+    ok &= compare(&AT_ONCE_DROPPED, flood);
+    ok &= compare(&AT_ONCE_POLLED, flood);
 
     char *schema;
     target real = *status;
@@ -198,7 +233,7 @@ int main(int count, char **arguments)
         ok &= !getenv("QMP_REQUIRE_QEMU");
         schema = schema_like_qemu();
     }
-    target *schemas = server_start(socket_path("schema"), schema);
+    target *schemas = server_start(socket_path("schema"), schema, (manner){ 0 });
     SCHEMA.library->close(SCHEMA.library->open(schemas));
     ok &= compare(&SCHEMA, schemas);
     ok &= compare_size("bytes, without the mock VM", arguments[2], LIBRARY_BYTES);

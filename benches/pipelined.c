@@ -29,11 +29,24 @@ static void floor_close(void *opened)
     free(opened);
 }
 
-// One send for all; then as many lines are awaited, and nothing in them is looked at.
+// A reply in a line: its copy is found by its id.
+static void take_reply(char **copies, unsigned long first, int depth, const char *line, size_t length)
+{
+    const char *id = memmem(line, length, "\"id\": ", 6);
+    unsigned long place = id ? strtoul(id + 6, NULL, 10) - first : MOST;
+    if (place >= (unsigned long)depth || copies[place] || !(copies[place] = malloc(length + 1)))
+        die("a reply to nothing, or no memory for it");
+    memcpy(copies[place], line, length);
+    copies[place][length] = '\0';
+}
+
+// One send for all; then lines are read, each is matched by its id and copied.
 static void floor_batch(batched *b, int depth)
 {
     static char replies[1 << 18];
+    char *copies[MOST] = { 0 };
     connection *c = &b->connection;
+    unsigned long first = strtoul(c->request + c->id, NULL, 10);
     size_t length = 0;
     for (int i = 0; i < depth; i++) {
         memcpy(b->commands + length, c->request, c->length);
@@ -46,13 +59,20 @@ static void floor_batch(batched *b, int depth)
             die("cannot send a batch");
         sent += (size_t)taken;
     }
+    size_t held = 0;
     for (int lines = 0; lines < depth;) {
-        ssize_t got = recv(c->fd, replies, sizeof replies, 0);
+        ssize_t got = recv(c->fd, replies + held, sizeof replies - held, 0);
         if (got <= 0)
             die("the replies did not come");
-        for (char *at = replies; (at = memchr(at, '\n', (size_t)(replies + got - at))); at++)
-            lines++;
+        held += (size_t)got;
+        char *line = replies, *end;
+        for (; (end = memchr(line, '\n', (size_t)(replies + held - line))); line = end + 1, lines++)
+            take_reply(copies, first, depth, line, (size_t)(end - line));
+        held = (size_t)(replies + held - line);
+        memmove(replies, line, held);
     }
+    for (int i = 0; i < depth; i++)
+        free(copies[i]);
 }
 
 static void require(qmp_status status, qmp_error *error)

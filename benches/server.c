@@ -45,10 +45,14 @@ static void send_all(int fd, const char *bytes, size_t length)
 
 // Answers each command in `requests` with its own id. A command has one "id" member; those of a batch arrive whole, as
 // long as the socket takes the batch at once.
-static void answer(int fd, answers *a, const char *requests, size_t length)
+static void answer(int fd, answers *a, const manner *manner, const char *requests, size_t length)
 {
     const char *at = requests, *end = requests + length;
     a->used = 0;
+    for (const char *line = manner->before, *after; line && *line; line = after) {
+        after = manner->one_by_one ? strchr(line, '\n') + 1 : line + strlen(line);
+        send_all(fd, line, (size_t)(after - line));
+    }
     while ((at = memmem(at, (size_t)(end - at), "\"id\":", 5))) {
         at += 5;
         size_t id = strcspn(at, ",}");
@@ -59,11 +63,15 @@ static void answer(int fd, answers *a, const char *requests, size_t length)
         memcpy(a->text + a->used + id, "}\r\n", 3);
         a->used += id + 3;
         at += id;
+        if (manner->one_by_one) {
+            send_all(fd, a->text, a->used);
+            a->used = 0;
+        }
     }
     send_all(fd, a->text, a->used);
 }
 
-static void serve(int fd, target *seen, answers *handshake, answers *commands)
+static void serve(int fd, target *seen, const manner *manner, answers *handshake, answers *commands)
 {
     static char requests[REQUESTS + 1];
     // As QEMU waits. In a blocking recv it would be woken, for nothing, by each reply that the client takes: a switch
@@ -79,7 +87,7 @@ static void serve(int fd, target *seen, answers *handshake, answers *commands)
         char *record = turn == 0 ? seen->handshake : seen->request;
         if (turn < 2 && !record[0] && (size_t)got < sizeof seen->request)
             memcpy(record, requests, (size_t)got);
-        answer(fd, turn == 0 ? handshake : commands, requests, (size_t)got);
+        answer(fd, turn == 0 ? handshake : commands, turn == 0 ? &(struct manner){ 0 } : manner, requests, (size_t)got);
     }
 }
 
@@ -90,7 +98,7 @@ struct sockaddr_un unix_address(const char *path)
     return address;
 }
 
-target *server_start(const char *path, const char *body)
+target *server_start(const char *path, const char *body, manner manner)
 {
     struct sockaddr_un address = unix_address(path);
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -108,7 +116,7 @@ target *server_start(const char *path, const char *body)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         answers handshake = answers_new("{}"), commands = answers_new(body);
         for (int fd; (fd = accept(listener, NULL, NULL)) >= 0; close(fd))
-            serve(fd, seen, &handshake, &commands);
+            serve(fd, seen, &manner, &handshake, &commands);
         _exit(1);
     }
     seen->pid = pid;

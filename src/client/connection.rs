@@ -153,8 +153,9 @@ pub(super) struct Idle {
     pub armed: Option<Interest>,
     /// The I/O thread looks at this connection at every tick, and arms it when it is quiet.
     pub watched: bool,
-    /// How often the reader role was taken.
+    /// How often the reader role was taken, and how often when the I/O thread looked last.
     pub activity: u64,
+    pub seen: u64,
 }
 
 impl Connection {
@@ -221,6 +222,7 @@ impl Connection {
                     armed: None,
                     watched: false,
                     activity: 0,
+                    seen: 0,
                 },
                 signal: Signal::default(),
                 subscriptions: Vec::new(),
@@ -422,16 +424,30 @@ impl State {
     }
 
     pub(super) fn take_outcome(&mut self, id: u64) -> Option<Outcome> {
-        let at = self.done.partition_point(|(done, _)| *done < id);
-        if self.done.get(at)?.0 != id {
-            return None;
-        }
-        self.done.remove(at).map(|(_, outcome)| outcome)
+        let taken = match self.place_of_outcome(id)? {
+            0 => self.done.pop_front(),
+            at => self.done.remove(at),
+        };
+        taken.map(|(_, outcome)| outcome)
     }
 
     pub(super) fn add_outcome(&mut self, id: u64, outcome: Outcome) {
+        match self.done.back() {
+            Some((last, _)) if *last > id => {
+                let at = self.done.partition_point(|(done, _)| *done < id);
+                self.done.insert(at, (id, outcome));
+            }
+            _ => self.done.push_back((id, outcome)),
+        }
+    }
+
+    fn place_of_outcome(&self, id: u64) -> Option<usize> {
+        // As a rule it is the first that has come.
+        if self.done.front()?.0 == id {
+            return Some(0);
+        }
         let at = self.done.partition_point(|(done, _)| *done < id);
-        self.done.insert(at, (id, outcome));
+        (self.done.get(at)?.0 == id).then_some(at)
     }
 
     pub(super) fn take_descriptor(&mut self, id: u64) -> Option<OwnedFd> {
@@ -443,8 +459,7 @@ impl State {
     }
 
     pub(super) fn has_outcome(&self, id: u64) -> bool {
-        let at = self.done.partition_point(|(done, _)| *done < id);
-        self.done.get(at).is_some_and(|(done, _)| *done == id)
+        self.place_of_outcome(id).is_some()
     }
 
     /// Of these marks, those under which somebody sleeps. Whoever is awake looks by itself.

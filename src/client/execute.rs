@@ -14,6 +14,9 @@ use crate::sys::text::Text;
 use crate::wire::command::{self, Arguments, BadArguments, Band};
 use crate::wire::redact::redact;
 
+/// Arguments of up to so many bytes are copied with the lock held.
+const SMALL: usize = 4096;
+
 impl Connection {
     /// The raw text of the reply's `return`. A command whose deadline has passed already, or whose
     /// token is triggered, is not sent.
@@ -115,19 +118,30 @@ impl Connection {
             return Err(self.stopped(name, e.into(), None, wait));
         }
         let id = id.unwrap_or_else(|| state.session.pending.next_id());
-        drop(state);
-
         // Large arguments are copied, and a slow logger is called, without the lock.
+        let logged = self.log.takes(Level::Trace);
+        let large = call
+            .arguments
+            .as_ref()
+            .is_some_and(|it| it.as_str().len() > SMALL);
+        let relock = logged || large;
+        let mut held = Some(state).filter(|_| !relock);
         let bytes = command::encode(band, name, call.arguments.as_ref(), id)
             .ok_or_else(|| unsendable(name, BadArguments::NoMemory))?;
-        if self.log.takes(Level::Trace) {
+        if logged {
             let text = String::from_utf8_lossy(&bytes);
             let line = format!("sending {}", redact(&text));
             self.log.write(Level::Trace, &line);
         }
         let mut after = Aftermath::new(self);
-        let mut state = self.state.lock();
-        self.open_within(&state, name, wait)?;
+        let mut state = match held.take() {
+            Some(state) => state,
+            None => {
+                let state = self.state.lock();
+                self.open_within(&state, name, wait)?;
+                state
+            }
+        };
         if band == Band::OutOfBand && !state.session.pending.has_out_of_band() {
             return Err(self.no_out_of_band(name));
         }
@@ -139,13 +153,6 @@ impl Connection {
         }
         if let Some(descriptor) = call.descriptor.take() {
             state.descriptors.push((id, descriptor));
-        }
-        if !call.is_waited_for {
-            // Nobody may ever wait for it: the I/O thread reads from now on.
-            state.idle.watched = false;
-            if state.reader.is_some() {
-                self.arm(&mut state);
-            }
         }
         state = if call.is_waited_for || band == Band::OutOfBand {
             self.flush(state, &mut after)

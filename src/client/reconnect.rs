@@ -221,7 +221,9 @@ impl Connection {
         let mut state = self.state.lock();
         let now = Instant::now();
         let roles_are_home = state.reader.is_some() && state.writer.is_some();
-        state.alarmed = false;
+        if mem::take(&mut state.alarmed) {
+            self.engage(&mut state);
+        }
         let Some(reconnecting) = &mut state.reconnecting else {
             drop(self.flush(state, &mut after));
             after.wake();

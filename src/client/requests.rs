@@ -27,9 +27,16 @@ pub struct Request {
     batch: OnceLock<(Arc<Batch>, u64)>,
 }
 
+impl Watchers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.callbacks.is_empty() && self.batches.is_empty()
+    }
+}
+
 /// How a request ended without its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
+    Taken,
     Cancelled,
     Freed,
 }
@@ -39,7 +46,6 @@ enum Lost {
     Over(Over),
     /// It goes to a callback.
     Called,
-    Taken,
 }
 
 /// What cancelling a request came to.
@@ -108,6 +114,14 @@ impl Connection {
         }
     }
 
+    /// Nobody may read for it: the I/O thread does from now on.
+    pub(super) fn engage(&self, state: &mut State) {
+        state.idle.watched = false;
+        if state.reader.is_some() {
+            self.arm(state);
+        }
+    }
+
     pub(super) fn next_request_to_dispatch(&self) -> Option<u64> {
         let mut state = self.state.lock();
         state.watchers.dispatchable.pop_front()
@@ -130,20 +144,34 @@ impl Request {
         &self.name
     }
 
+    /// The outcome, if it has come.
+    pub fn take(&self) -> Option<Result<Text>> {
+        let connection = &self.connection;
+        let mut state = connection.state.lock();
+        if self.over.get().is_some() || !state.watchers.callbacks.is_empty() {
+            return None;
+        }
+        let outcome = self.take_from(&mut state)?;
+        let end = state.end.clone().filter(|_| outcome.is_err());
+        drop(state);
+        self.leave_batch();
+        Some(connection.told(&self.name, outcome, end.as_ref()))
+    }
+
+    fn take_from(&self, state: &mut State) -> Option<Outcome> {
+        let outcome = state.take_outcome(self.id)?;
+        let _ = self.over.set(Over::Taken); // it was open
+        Some(outcome)
+    }
+
     /// The outcome, once it has come. A wait that ends early leaves the command under way.
     pub fn wait(&self, wait: &Wait<'_>) -> Result<Text> {
         let connection = &self.connection;
         let outcome = connection.wait_nudged(wait, mark_of(self.id), |state| {
-            if state.watchers.callbacks.is_empty() && self.over.get().is_none() {
-                // In short, what follows.
-                if let Some(outcome) = state.take_outcome(self.id) {
-                    return Some(Ok((outcome, state.end.clone())));
-                }
-            }
             if let Some(lost) = self.lost(state) {
                 return Some(Err(self.why(&lost)));
             }
-            let outcome = state.take_outcome(self.id)?;
+            let outcome = self.take_from(state)?;
             Some(Ok((outcome, state.end.clone())))
         });
         match outcome {
@@ -223,6 +251,7 @@ impl Request {
             callback,
         };
         state.watchers.callbacks.insert(self.id, waiting);
+        connection.engage(&mut state);
         if state.has_outcome(self.id) {
             state.tell_watchers(self.id, &mut after);
         }
@@ -252,6 +281,7 @@ impl Request {
             return Err(e);
         }
         state.watchers.batches.insert(self.id, (batch.clone(), tag));
+        self.connection.engage(&mut state);
         if state.has_outcome(self.id) {
             state.tell_watchers(self.id, &mut after);
         }
@@ -273,7 +303,7 @@ impl Request {
             return Some(Lost::Called);
         }
         let there = state.session.pending.is_awaited(self.id) || state.has_outcome(self.id);
-        (!there).then_some(Lost::Taken)
+        (!there).then_some(Lost::Over(Over::Taken))
     }
 
     fn is_open(&self, state: &State) -> Result<()> {
@@ -292,7 +322,9 @@ impl Request {
                 Error::new(Status::Closed, format!("{name}: the request was freed"))
             }
             Lost::Called => Error::invalid(format!("the outcome of {name} goes to its callback")),
-            Lost::Taken => Error::invalid(format!("the outcome of {name} was taken already")),
+            Lost::Over(Over::Taken) => {
+                Error::invalid(format!("the outcome of {name} was taken already"))
+            }
         }
     }
 

@@ -170,15 +170,14 @@ impl Connection {
     ) -> Guard<'a> {
         let pending = &state.session.pending;
         if !pending.is_under_way() || pending.queued() >= MOST_DEFERRED {
-            return self.flush(state, after);
-        }
-        if !mem::replace(&mut state.deferred, true) {
+            state = self.flush(state, after);
+        } else if !mem::replace(&mut state.deferred, true) {
             self.has_deferred.store(true, Ordering::Relaxed);
             state.update_dispatch();
         }
-        let alarmed = self.driven || mem::replace(&mut state.alarmed, true);
-        let at = Instant::now().checked_add(SOON).filter(|_| !alarmed);
-        if at.is_some() {
+        // Nobody may ever wait for it.
+        if !self.driven && !mem::replace(&mut state.alarmed, true) {
+            let at = Instant::now().checked_add(SOON);
             self.set_alarm(&mut state, at, after);
         }
         state

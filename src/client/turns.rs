@@ -59,6 +59,9 @@ impl<'a> Aftermath<'a> {
 
     /// Calls the caller's functions: call without the lock and without a role.
     pub fn tell(&mut self) {
+        if !self.has_to_tell() {
+            return;
+        }
         self.notes.write();
         for (command, outcome) in self.late.drain(..) {
             self.connection.tell_late(&command, outcome);
@@ -67,6 +70,18 @@ impl<'a> Aftermath<'a> {
 
     /// Call without the lock.
     pub fn wake(&mut self) {
+        let nothing = self.wakes == 0
+            && self.ended.is_none()
+            && self.descriptors.is_empty()
+            && self.batches.is_empty()
+            && self.jobs.is_empty();
+        if !nothing {
+            self.wake_them();
+        }
+    }
+
+    #[inline(never)]
+    fn wake_them(&mut self) {
         if let Some(ended) = self.ended.take() {
             let entry = || Entry::Ended(ended.into());
             self.connection.record(&mut self.notes, entry);
@@ -375,7 +390,10 @@ impl Connection {
         if !state.is_ended() {
             reading.role = state.reader.take();
         }
-        let busy = reading.role.is_none() && !state.is_ended();
+        // Whoever calls all the time reads by himself, as a rule.
+        let lively = activity != mem::replace(&mut state.idle.seen, activity);
+        let busy =
+            (reading.role.is_none() || lively && state.watchers.is_empty()) && !state.is_ended();
         state.idle.watched |= busy && !self.driven;
         drop(state);
         if let Some(reader) = &mut reading.role {

@@ -168,7 +168,10 @@ pub unsafe extern "C" fn qmp_request_wait(
             let request = handle::get(request)?;
             let cancel = handle::get_optional(cancel)?;
             let timeout = gate::timeout(timeout_ms, "timeout_ms")?;
-            let reply = request.wait(&Wait::new(timeout, cancel.as_deref()))?;
+            let reply = match request.take() {
+                Some(outcome) => outcome?,
+                None => request.wait(&Wait::new(timeout, cancel.as_deref()))?,
+            };
             out.give(reply.into_raw());
             Ok(())
         })

@@ -172,7 +172,10 @@ impl<W> Pending<W> {
     }
 
     fn add(&mut self, id: u64, bytes: Vec<u8>, waiter: W, farewell: bool, out_of_band: bool) {
-        let at = self.waiting.partition_point(|command| command.id < id);
+        let at = match self.waiting.back() {
+            Some(last) if last.id > id => self.waiting.partition_point(|other| other.id < id),
+            _ => self.waiting.len(),
+        };
         let command = Command {
             id,
             progress: Progress::Queued,
@@ -351,6 +354,17 @@ impl<W> Pending<W> {
     }
 
     fn position(&self, id: u64) -> Option<usize> {
+        // As a rule there are no gaps.
+        let guess = id.checked_sub(self.waiting.front()?.id)?;
+        if let Ok(guess) = usize::try_from(guess) {
+            if self
+                .waiting
+                .get(guess)
+                .is_some_and(|command| command.id == id)
+            {
+                return Some(guess);
+            }
+        }
         let at = self.waiting.partition_point(|command| command.id < id);
         (self.waiting.get(at)?.id == id).then_some(at)
     }
@@ -362,7 +376,11 @@ impl<W> Pending<W> {
     }
 
     fn complete(&mut self, at: usize) -> Result<W, Unmatched> {
-        match self.waiting.remove(at) {
+        let done = match at {
+            0 => self.waiting.pop_front(), // as a rule
+            _ => self.waiting.remove(at),
+        };
+        match done {
             Some(Command {
                 waiter: Some(waiter),
                 ..

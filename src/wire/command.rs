@@ -59,7 +59,8 @@ pub fn encode(band: Band, name: &str, arguments: Option<&Arguments>, id: u64) ->
         Band::InBand => "execute",
         Band::OutOfBand => "exec-oob",
     };
-    let id = id.to_string();
+    let mut digits = [0; 20];
+    let id = decimal(id, &mut digits);
     let arguments = arguments.map(Arguments::as_str);
     let parts = [
         "{\"",
@@ -74,7 +75,7 @@ pub fn encode(band: Band, name: &str, arguments: Option<&Arguments>, id: u64) ->
         },
         arguments.unwrap_or_default(),
         ",\"id\":",
-        &id,
+        id,
         "}",
     ];
     let mut bytes = Vec::new();
@@ -84,6 +85,19 @@ pub fn encode(band: Band, name: &str, arguments: Option<&Arguments>, id: u64) ->
         bytes.extend_from_slice(part.as_bytes());
     }
     Some(bytes)
+}
+
+/// Without an allocation: there is one for each command already.
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &str {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return std::str::from_utf8(&digits[start..]).unwrap_or_default();
+        }
+    }
 }
 
 pub fn check_name(name: &str) -> Result<(), BadCommand> {

@@ -148,14 +148,11 @@ fn timestamp(raw: &str) -> Option<(i64, i64)> {
 
 /// As QEMU writes it: this runs for each event.
 fn usual_timestamp(raw: &str) -> Option<(i64, i64)> {
-    let inner = raw.strip_prefix('{')?.strip_suffix('}')?;
-    let (seconds, microseconds) = inner.split_once(',')?;
-    let seconds = seconds.trim().strip_prefix("\"seconds\":")?;
-    let microseconds = microseconds.trim().strip_prefix("\"microseconds\":")?;
-    Some((
-        seconds.trim().parse().ok()?,
-        microseconds.trim().parse().ok()?,
-    ))
+    let rest = raw.strip_prefix("{\"seconds\": ")?;
+    let comma = memchr::memchr(b',', rest.as_bytes())?;
+    let (seconds, rest) = rest.split_at(comma);
+    let microseconds = rest.strip_prefix(", \"microseconds\": ")?.strip_suffix('}')?;
+    Some((seconds.parse().ok()?, microseconds.parse().ok()?))
 }
 
 #[cfg(test)]
