@@ -65,6 +65,13 @@ void *library_open(const target *target);
 void library_close(void *client);
 char *library_fetch_schema(const target *target);
 
+#define GREETING                                                                                                       \
+    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"bench\"}, "       \
+    "\"capabilities\": [\"oob\"]}}\r\n"
+
+// fleet.c: a process that is as many VMs as clients connect; `events`: each tells of one every second
+pid_t fleet_start(const char *path, bool events);
+
 // server.c: a process that answers every command with `body`, at once
 typedef struct manner {
     bool one_by_one;    // each reply leaves by itself, as QEMU's do; else those to commands that came together leave together

@@ -11,10 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GREETING                                                                                                       \
-    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"bench\"}, "       \
-    "\"capabilities\": [\"oob\"]}}\r\n"
-
 enum { REQUESTS = 65536, MOST_AT_ONCE = 512, ID_ROOM = 64 };
 
 typedef struct answers {

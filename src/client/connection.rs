@@ -6,6 +6,7 @@
 //! holds: the reader owns the framer, the writer sets `writing`. See `turns`.
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
@@ -24,7 +25,7 @@ use super::signal::Signal;
 use super::subscriptions::Subscription;
 use super::timeouts::Timeouts;
 use super::turns::Aftermath;
-use crate::error::{Error, Result};
+use crate::error::{self, Error};
 use crate::session::Session;
 use crate::session::dialect::{Dialect, Opening};
 use crate::session::events::EventQueue;
@@ -36,15 +37,15 @@ use crate::sys::fork::Before;
 use crate::sys::futex::SleepWord;
 use crate::sys::sync::MutexGuard;
 use crate::sys::text::Text;
-use crate::transport::{Socket, Transport};
-use crate::wire::framing::{Framer, Limits, MAX_DEPTH};
+use crate::transport::{MOST_RECEIVED, Socket, Transport};
+use crate::wire::framing::{Framer, Limits, MAX_DEPTH, OutOfMemory};
 use crate::wire::transcript::{CLOSED, Entry};
 
 /// A low limit for messages does not make the queue of events forget.
 const LEAST_EVENT_BYTES: usize = 4 << 20;
 
 /// How a command ended: the raw text of its `return`, or why there is none.
-pub type Outcome = std::result::Result<Text, Failure>;
+pub type Outcome = Result<Text, Failure>;
 
 pub struct Connection {
     /// Itself, for the threads that work for it.
@@ -94,8 +95,84 @@ pub(super) fn mark_of(id: u64) -> u32 {
 pub(super) type Link = Arc<dyn Transport>;
 
 pub(super) struct Reader {
-    pub framer: Framer,
+    /// None: at rest. An idle connection costs little.
+    framer: Option<Box<Framer>>,
     pub link: Link,
+    max_message_bytes: usize,
+    /// The handshake is done with.
+    opened: bool,
+}
+
+impl Reader {
+    /// Until the handshake is done the peer may be anything.
+    pub fn first(link: Link, dialect: &Dialect, max_message_bytes: usize) -> Reader {
+        let (bytes, restarts) = match dialect.opening {
+            Opening::Greeting { .. } => (max_message_bytes.min(MAX_GREETING_BYTES), false),
+            Opening::Sync { .. } => (MAX_SYNC_BYTES, true),
+        };
+        let mut framer = Framer::new(limits(bytes));
+        framer.set_objects_only(true);
+        framer.set_restarts(restarts);
+        Reader {
+            framer: Some(Box::new(framer)),
+            link,
+            max_message_bytes,
+            opened: false,
+        }
+    }
+
+    pub fn framer(&mut self) -> &mut Framer {
+        let limits = limits(self.max_message_bytes);
+        self.framer
+            .get_or_insert_with(|| Box::new(Framer::new(limits)))
+    }
+
+    /// Reads once. Gives how many bytes came, 0 at the end, and whether there may be more to read at once.
+    pub fn read(&mut self, waits: bool) -> Result<io::Result<(usize, bool)>, OutOfMemory> {
+        let limits = limits(self.max_message_bytes);
+        let framer = self
+            .framer
+            .get_or_insert_with(|| Box::new(Framer::new(limits)));
+        let buffer = framer.buffer()?;
+        let room = buffer.capacity() - buffer.len();
+        let received = self.link.receive(buffer, waits);
+        Ok(received.map(|length| (length, length >= room.min(MOST_RECEIVED))))
+    }
+
+    /// The peer is known from now on.
+    pub fn open(&mut self) {
+        self.opened = true;
+        let bytes = self.max_message_bytes;
+        let framer = self.framer();
+        framer.set_max_bytes(bytes);
+        framer.set_objects_only(false);
+        framer.set_restarts(false);
+    }
+
+    /// Gives the memory back if nothing is held.
+    pub fn release(&mut self) {
+        if let Some(framer) = &mut self.framer {
+            if self.opened && framer.is_at_rest() {
+                self.framer = None;
+            } else {
+                framer.release();
+            }
+        }
+    }
+
+    /// Gives back only what a large message needed.
+    pub fn release_large(&mut self) {
+        if let Some(framer) = &mut self.framer {
+            framer.release_large();
+        }
+    }
+}
+
+fn limits(bytes: usize) -> Limits {
+    Limits {
+        bytes,
+        depth: MAX_DEPTH,
+    }
 }
 
 pub struct State {
@@ -104,7 +181,7 @@ pub struct State {
     /// The connected socket, or what was left of it when it ended.
     pub(super) link: Link,
     /// The reader role: there while nobody reads.
-    pub(super) reader: Option<Box<Reader>>,
+    pub(super) reader: Option<Reader>,
     /// The writer role: there while nobody writes.
     pub(super) writer: Option<Link>,
     /// The errno that sending failed with: what is left is to read what has come.
@@ -168,7 +245,6 @@ impl Connection {
         options: &Options,
         recorder: Option<Recorder>,
     ) -> Arc<Connection> {
-        let framer = first_framer(options.dialect, options.max_message_bytes);
         let link: Link = Arc::new(socket);
         let events = EventQueue::new(
             options.event_capacity,
@@ -197,10 +273,11 @@ impl Connection {
             nudge: OnceLock::new(),
             state: Lock::new(State {
                 session: Session::new(options.dialect, events),
-                reader: Some(Box::new(Reader {
-                    framer,
-                    link: link.clone(),
-                })),
+                reader: Some(Reader::first(
+                    link.clone(),
+                    options.dialect,
+                    options.max_message_bytes,
+                )),
                 writer: Some(link.clone()),
                 link,
                 deferred: false,
@@ -236,7 +313,7 @@ impl Connection {
     }
 
     /// From here on the I/O thread reads whatever comes while nobody calls.
-    pub(super) fn register(self: &Arc<Self>) -> Result<()> {
+    pub(super) fn register(self: &Arc<Self>) -> error::Result<()> {
         if self.driven {
             return self.begin_own_loop();
         }
@@ -250,7 +327,7 @@ impl Connection {
         state.idle.registration = Some(registration);
         state.idle.watched = true;
         if let Some(reader) = &mut state.reader {
-            reader.framer.release();
+            reader.release();
         }
         Ok(())
     }
@@ -345,7 +422,7 @@ impl Connection {
     }
 
     /// A descriptor that is readable while a call for an event would not wait.
-    pub fn event_descriptor(&self) -> Result<i32> {
+    pub fn event_descriptor(&self) -> error::Result<i32> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(self.closed("the event descriptor"));
@@ -366,22 +443,6 @@ impl Connection {
     pub(super) fn shared_self(&self) -> Option<Arc<Connection>> {
         self.this.upgrade()
     }
-}
-
-/// Until the handshake is done the peer may be anything.
-pub(super) fn first_framer(dialect: &Dialect, max_message_bytes: usize) -> Framer {
-    let (bytes, restarts) = match dialect.opening {
-        Opening::Greeting { .. } => (max_message_bytes.min(MAX_GREETING_BYTES), false),
-        Opening::Sync { .. } => (MAX_SYNC_BYTES, true),
-    };
-    let limits = Limits {
-        bytes,
-        depth: MAX_DEPTH,
-    };
-    let mut framer = Framer::new(limits);
-    framer.set_objects_only(true);
-    framer.set_restarts(restarts);
-    framer
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use crate::session::handshake::{Greeting, Stage};
 use crate::session::pending::Unmatched;
 use crate::session::power::Shutdown;
 use crate::sys::text::Text;
-use crate::transport::MOST_RECEIVED;
 use crate::wire::framing::{Fault, Frame, Object};
 use crate::wire::message::{EventView, Id, Message};
 use crate::wire::redact::redact;
@@ -27,16 +26,13 @@ impl Connection {
         waits: bool,
         after: &mut Aftermath<'_>,
     ) -> bool {
-        let Reader { framer, link } = reader;
-        let Ok(buffer) = framer.buffer() else {
+        let Ok(received) = reader.read(waits) else {
             self.finish_now(End::NoMemory, after);
             return false;
         };
-        let room = buffer.capacity() - buffer.len();
-        let received = link.receive(buffer, waits);
         let full = match received {
-            Ok(0) => {
-                let mid_message = framer.is_mid_message();
+            Ok((0, _)) => {
+                let mid_message = reader.framer().is_mid_message();
                 let end = match self.state.lock().send_error {
                     Some(errno) => End::Failed(errno),
                     None => End::Eof { mid_message },
@@ -44,9 +40,9 @@ impl Connection {
                 self.finish_now(end, after);
                 return false;
             }
-            Ok(length) => {
+            Ok((_, full)) => {
                 self.heard.store(true, Ordering::Relaxed);
-                length >= room.min(MOST_RECEIVED)
+                full
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
             Err(e) => {
@@ -54,7 +50,7 @@ impl Connection {
                 return false;
             }
         };
-        while let Some(frame) = framer.next() {
+        while let Some(frame) = reader.framer().next() {
             if let Frame::Garbage(bytes) = frame {
                 if !bytes.is_empty() {
                     let shown = || Entry::Garbage(bytes.escape_ascii().to_string().into());
@@ -67,9 +63,7 @@ impl Connection {
                 return false;
             }
             if self.frame(frame, after) {
-                framer.set_max_bytes(self.max_message_bytes);
-                framer.set_objects_only(false);
-                framer.set_restarts(false);
+                reader.open();
             }
         }
         self.send_held_back(after);

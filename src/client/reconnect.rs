@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connect::fresh_handshake_id;
-use super::connection::{Connection, Guard, Link, Outcome, Reader, State, first_framer};
+use super::connection::{Connection, Guard, Link, Outcome, Reader, State};
 use super::execute::check;
 use super::failure::End;
 use super::io_thread::{self, Registration};
@@ -437,11 +437,11 @@ impl Connection {
             Ok(registration) => registration,
             Err(e) => return self.fail_attempt(state, &e.to_string(), after),
         };
-        let framer = first_framer(self.dialect, self.max_message_bytes);
-        state.reader = Some(Box::new(Reader {
-            framer,
-            link: link.clone(),
-        }));
+        state.reader = Some(Reader::first(
+            link.clone(),
+            self.dialect,
+            self.max_message_bytes,
+        ));
         state.writer = Some(link.clone());
         state.link = link;
         state.last_end = state.end.take();

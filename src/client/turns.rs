@@ -4,6 +4,7 @@
 //! their reply was read for them or the role is handed to them. When nobody is left the I/O
 //! thread takes over.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -108,7 +109,7 @@ impl Drop for Aftermath<'_> {
 /// The reader role. Dropped, it goes back, also when the stack unwinds.
 struct Reading<'a> {
     connection: &'a Connection,
-    role: Option<Box<Reader>>,
+    role: Option<Reader>,
 }
 
 impl Drop for Reading<'_> {
@@ -312,7 +313,7 @@ impl Connection {
             self.arm(state);
         }
         if let Some(reader) = &mut state.reader {
-            reader.framer.release_large();
+            reader.release_large();
         }
         0
     }
@@ -339,7 +340,18 @@ impl Connection {
 }
 
 impl State {
-    fn take_reader(&mut self) -> Option<Box<Reader>> {
+    /// An idle connection keeps nothing for the next call.
+    pub(super) fn trim(&mut self) {
+        self.session.trim();
+        if self.done.is_empty() {
+            self.done = VecDeque::new();
+        }
+        if self.parked.is_empty() {
+            self.parked = Vec::new();
+        }
+    }
+
+    fn take_reader(&mut self) -> Option<Reader> {
         let reader = self.reader.take();
         self.idle.activity += u64::from(reader.is_some());
         reader
@@ -402,10 +414,15 @@ impl Connection {
                     break;
                 }
             }
-            reader.framer.release();
+            reader.release();
         }
         after.wake();
-        drop(reading);
+        let mut state = self.state.lock();
+        reading.give_back(&mut state);
+        state.trim();
+        let next = self.hand_over(&mut state);
+        drop(state);
+        self.word.wake(next);
         after.tell();
         if busy {
             Served::Busy { activity }
@@ -429,8 +446,9 @@ impl Connection {
             return Watched::Held;
         }
         state.idle.watched = false;
+        state.trim();
         if let Some(reader) = &mut state.reader {
-            reader.framer.release();
+            reader.release();
             self.arm(&mut state);
         }
         // Else whoever reads now arms it in the end.

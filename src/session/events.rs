@@ -98,9 +98,10 @@ pub struct NoMemory;
 /// Events in wire order. When there are too many the oldest of the least important makes room.
 #[derive(Debug)]
 pub struct EventQueue {
-    /// By importance.
-    rings: [Ring; LEVELS],
+    /// By importance. None: as long as nothing comes.
+    rings: Option<Box<[Ring; LEVELS]>>,
     capacity: usize,
+    bytes: usize,
     last_received: u64,
     /// How many were lost since the last event that is still there: the next one tells.
     lost: u64,
@@ -110,21 +111,39 @@ impl EventQueue {
     /// At most `capacity` events that together need at most `bytes`. Half of these are for the
     /// ordinary ones: neither a flood of them nor their size pushes the others out.
     pub fn new(capacity: usize, bytes: usize) -> EventQueue {
-        let quarter = bytes / 4;
         EventQueue {
-            rings: [bytes - 2 * quarter, quarter, quarter].map(Ring::new),
+            rings: None,
             capacity,
+            bytes,
             last_received: 0,
             lost: 0,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.rings.iter().map(|ring| ring.entries.len()).sum()
+        self.rings().map(|ring| ring.entries.len()).sum()
+    }
+
+    fn rings(&self) -> impl Iterator<Item = &Ring> {
+        self.rings.iter().flat_map(|rings| rings.iter())
+    }
+
+    fn made_rings(&mut self) -> &mut [Ring; LEVELS] {
+        let quarter = self.bytes / 4;
+        let most = [self.bytes - 2 * quarter, quarter, quarter];
+        self.rings
+            .get_or_insert_with(|| Box::new(most.map(Ring::new)))
+    }
+
+    /// Gives back what an empty queue keeps for the next event.
+    pub fn trim(&mut self) {
+        if self.is_empty() {
+            self.rings = None;
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rings.iter().all(|ring| ring.entries.is_empty())
+        self.rings().all(|ring| ring.entries.is_empty())
     }
 
     /// One that is too large, or for which memory is short, is lost.
@@ -142,32 +161,36 @@ impl EventQueue {
         let sequence = self.last_received;
         let level = importance as usize;
         let cost = Ring::cost_of(view);
-        while self.rings[level].is_too_full_for(cost) {
+        while self.made_rings()[level].is_too_full_for(cost) {
             self.lose_oldest_of(level);
         }
-        match self.rings[level].push(kind, view, sequence, self.lost) {
+        let lost = self.lost;
+        match self.made_rings()[level].push(kind, view, sequence, lost) {
             Ok(()) => self.lost = 0,
             Err(NoRoom) => self.lost += 1,
         }
         while self.len() > self.capacity {
-            let lowest = self.rings.iter().position(|ring| !ring.entries.is_empty());
+            let lowest = self.rings().position(|ring| !ring.entries.is_empty());
             self.lose_oldest_of(lowest.unwrap_or_default());
         }
     }
 
     /// The event that came after it tells.
     fn lose_oldest_of(&mut self, level: usize) {
-        let Some(gone) = self.rings[level].pop() else {
+        let Some(rings) = &mut self.rings else {
+            return;
+        };
+        let Some(gone) = rings[level].pop() else {
             return;
         };
         let next_of = |ring: &Ring| {
             let at = ring.entries.partition_point(|e| e.sequence < gone.sequence);
             ring.entries.get(at).map(|next| (next.sequence, at))
         };
-        let nexts = self.rings.iter().enumerate();
+        let nexts = rings.iter().enumerate();
         let next = nexts.filter_map(|(ring, all)| next_of(all).map(|(s, at)| (s, ring, at)));
         let lost = match next.min() {
-            Some((_, ring, at)) => &mut self.rings[ring].entries[at].lost,
+            Some((_, ring, at)) => &mut rings[ring].entries[at].lost,
             None => &mut self.lost,
         };
         *lost += gone.lost + 1;
@@ -176,7 +199,8 @@ impl EventQueue {
     /// The oldest event. It stays where it is when there is no memory to hand it out.
     pub fn take(&mut self) -> Result<Option<Event>, NoMemory> {
         let first = |ring: &&mut Ring| ring.entries.front().map_or(u64::MAX, |e| e.sequence);
-        let Some(ring) = self.rings.iter_mut().min_by_key(first) else {
+        let rings = self.rings.iter_mut().flat_map(|rings| rings.iter_mut());
+        let Some(ring) = rings.min_by_key(first) else {
             return Ok(None);
         };
         let event = ring.copy(0)?;
@@ -190,8 +214,11 @@ impl EventQueue {
         &mut self,
         wanted: &dyn Fn(&EventView<'_>) -> bool,
     ) -> Result<Option<Event>, NoMemory> {
+        let Some(rings) = &mut self.rings else {
+            return Ok(None);
+        };
         let mut found: Option<(usize, usize, u64)> = None;
-        for (level, ring) in self.rings.iter_mut().enumerate() {
+        for (level, ring) in rings.iter_mut().enumerate() {
             if let Some((at, sequence)) = ring.position(wanted) {
                 if found.is_none_or(|(_, _, other)| sequence < other) {
                     found = Some((level, at, sequence));
@@ -201,7 +228,7 @@ impl EventQueue {
         let Some((level, at, _)) = found else {
             return Ok(None);
         };
-        let ring = &mut self.rings[level];
+        let ring = &mut rings[level];
         let event = ring.copy(at)?;
         ring.remove(at);
         ring.give_back();

@@ -67,6 +67,12 @@ impl<W> Session<W> {
         self.pending.restart();
     }
 
+    /// Gives back what is kept for the next command or event.
+    pub fn trim(&mut self) {
+        self.pending.trim();
+        self.events.trim();
+    }
+
     /// `shutdown`: what the event says if it is a SHUTDOWN.
     pub fn receive_event(&mut self, event: &EventView<'_>, shutdown: Option<Shutdown>) {
         if let Some(shutdown) = shutdown {

@@ -134,6 +134,16 @@ impl<W> Pending<W> {
         }
     }
 
+    /// Gives back what is kept for the next commands.
+    pub fn trim(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        if self.output.is_empty() {
+            self.output = VecDeque::new();
+        }
+    }
+
     /// All have ended; what was negotiated is void.
     pub fn restart(&mut self) {
         *self = Pending {

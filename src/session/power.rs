@@ -39,14 +39,14 @@ pub struct Power {
     pub shutdowns: u64,
     /// How many of them were the guest's doing.
     pub by_guest: u64,
-    pub last: Option<Shutdown>,
+    pub last: Option<Box<Shutdown>>,
 }
 
 impl Power {
     pub fn observe(&mut self, shutdown: Shutdown) {
         self.shutdowns += 1;
         self.by_guest += u64::from(shutdown.by_guest);
-        self.last = Some(shutdown);
+        self.last = Some(Box::new(shutdown));
     }
 
     /// What is known of the VM's end.

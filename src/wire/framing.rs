@@ -198,6 +198,11 @@ impl Framer {
         }
     }
 
+    /// Nothing is held, and the next byte begins a message: a new framer would do.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.state, State::Between { .. }) && self.start == self.buffer.len()
+    }
+
     /// Gives the memory back if nothing is held: idle connections cost little.
     pub fn release(&mut self) {
         if self.start == self.buffer.len() {

@@ -151,7 +151,9 @@ fn usual_timestamp(raw: &str) -> Option<(i64, i64)> {
     let rest = raw.strip_prefix("{\"seconds\": ")?;
     let comma = memchr::memchr(b',', rest.as_bytes())?;
     let (seconds, rest) = rest.split_at(comma);
-    let microseconds = rest.strip_prefix(", \"microseconds\": ")?.strip_suffix('}')?;
+    let microseconds = rest
+        .strip_prefix(", \"microseconds\": ")?
+        .strip_suffix('}')?;
     Some((seconds.parse().ok()?, microseconds.parse().ok()?))
 }
 
