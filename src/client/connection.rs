@@ -51,12 +51,12 @@ pub struct Connection {
     /// Itself, for the threads that work for it.
     this: Weak<Connection>,
     /// For messages.
-    pub(super) address: String,
+    pub(super) address: Arc<str>,
     pub(super) log: Log,
     pub(super) dialect: &'static Dialect,
-    pub(super) recorder: Option<Recorder>,
+    pub(super) recorder: Option<Box<Recorder>>,
     pub(super) max_message_bytes: usize,
-    pub timeouts: Timeouts,
+    pub timeouts: Arc<Timeouts>,
     pub(super) expected_pid: Option<i32>,
     pub(super) expected_uid: Option<u32>,
     /// It comes back after its end.
@@ -203,9 +203,7 @@ pub struct State {
     /// Commands whose late replies somebody wants to see.
     pub(super) late: Expected,
     /// Of the link. Another may follow.
-    pub(super) end: Option<End>,
-    /// Of the one before.
-    pub(super) last_end: Option<End>,
+    pub(super) end: Option<Box<End>>,
     /// Counts the sessions of the connection from 1.
     pub(super) epoch: u64,
     pub(super) reconnecting: Option<Box<Reconnecting>>,
@@ -250,11 +248,12 @@ impl Connection {
             options.event_capacity,
             options.max_message_bytes.max(LEAST_EVENT_BYTES),
         );
+        let address: Arc<str> = address.into();
         Arc::new_cyclic(|this| Connection {
             this: this.clone(),
             log: Log::new(options.logger.clone(), address.clone()),
             dialect: options.dialect,
-            recorder,
+            recorder: recorder.map(Box::new),
             address,
             max_message_bytes: options.max_message_bytes,
             timeouts: options.timeouts.clone(),
@@ -290,7 +289,6 @@ impl Connection {
                 done: VecDeque::new(),
                 late: Expected::new(options.late_reply.is_some()),
                 end: None,
-                last_end: None,
                 epoch: 1,
                 reconnecting: None,
                 closed: false,
@@ -344,7 +342,7 @@ impl Connection {
         if state.reconnecting.is_none() {
             state.publish_end(&end.words(), false, after);
         }
-        state.end = Some(end.clone());
+        state.end = Some(Box::new(end.clone()));
         self.settle(state, after, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),

@@ -191,7 +191,7 @@ impl Connection {
     /// And it is the session that is meant.
     fn open_within(&self, state: &State, name: &str, wait: &Wait<'_>) -> Result<()> {
         self.open_for(state, name)?;
-        match &state.last_end {
+        match state.last_end() {
             Some(end) if wait.session.is_some_and(|session| session != state.epoch) => {
                 Err(self.ended(name, end).with_command(name))
             }
@@ -205,7 +205,7 @@ impl Connection {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(failure)) => {
                 let end = self.state.lock().end.clone();
-                Err(self.failed(name, failure, end.as_ref()))
+                Err(self.failed(name, failure, end.as_deref()))
             }
             Err(stop) => self.give_up(name, id, stop, wait),
         }
@@ -218,7 +218,7 @@ impl Connection {
         if let Some(outcome) = state.take_outcome(id) {
             let end = state.end.clone();
             drop(state);
-            return outcome.map_err(|failure| self.failed(name, failure, end.as_ref()));
+            return outcome.map_err(|failure| self.failed(name, failure, end.as_deref()));
         }
         let abandoned = self.abandon(&mut state, id, name, &mut after);
         drop(state);

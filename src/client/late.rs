@@ -17,35 +17,37 @@ const MOST: usize = crate::session::pending::MAX_ABANDONED;
 
 /// The names of the commands that were given up, while their replies may come.
 pub(super) struct Expected {
-    wanted: bool,
-    names: VecDeque<(u64, String)>,
+    /// None: nobody wants to know.
+    names: Option<Box<VecDeque<(u64, String)>>>,
 }
 
 impl Expected {
     pub fn new(wanted: bool) -> Expected {
         Expected {
-            wanted,
-            names: VecDeque::new(),
+            names: wanted.then(Box::default),
         }
     }
 
     pub fn forget(&mut self) {
-        self.names.clear();
+        if let Some(names) = &mut self.names {
+            names.clear();
+        }
     }
 
     pub fn take(&mut self, id: u64) -> Option<String> {
-        let at = self.names.iter().position(|(other, _)| *other == id)?;
-        self.names.remove(at).map(|(_, name)| name)
+        let names = self.names.as_mut()?;
+        let at = names.iter().position(|(other, _)| *other == id)?;
+        names.remove(at).map(|(_, name)| name)
     }
 }
 
 impl State {
     pub(super) fn expect_late(&mut self, id: u64, name: &str) {
-        if self.late.wanted {
-            if self.late.names.len() == MOST {
-                self.late.names.pop_front();
+        if let Some(names) = &mut self.late.names {
+            if names.len() == MOST {
+                names.pop_front();
             }
-            self.late.names.push_back((id, name.to_owned()));
+            names.push_back((id, name.to_owned()));
         }
     }
 }

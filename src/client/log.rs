@@ -49,11 +49,11 @@ impl Logger {
 pub struct Log {
     logger: Option<Logger>,
     /// Begins every line: the connection's address.
-    origin: String,
+    origin: Arc<str>,
 }
 
 impl Log {
-    pub fn new(logger: Option<Logger>, origin: String) -> Log {
+    pub fn new(logger: Option<Logger>, origin: Arc<str>) -> Log {
         Log { logger, origin }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::late::LateReply;
 use super::log::Logger;
@@ -19,7 +20,7 @@ pub struct Options {
     /// None: the first end is the last.
     pub reconnect: Option<Backoff>,
     pub retry_queries: bool,
-    pub timeouts: Timeouts,
+    pub timeouts: Arc<Timeouts>,
     /// Who has to listen at the other end: process and user.
     pub expected_pid: Option<i32>,
     pub expected_uid: Option<u32>,
@@ -41,7 +42,7 @@ impl Default for Options {
             own_loop: false,
             reconnect: None,
             retry_queries: false,
-            timeouts: Timeouts::default(),
+            timeouts: Arc::default(),
             expected_pid: None,
             expected_uid: None,
             dialect: &dialect::QMP,

@@ -55,6 +55,8 @@ pub(super) struct Reconnecting {
     why: String,
     /// Of the last session.
     peer: Option<Peer>,
+    /// Of the link before this one.
+    end: Option<Box<End>>,
     wants_out_of_band: bool,
     /// The listener's.
     registration: Option<Registration>,
@@ -116,6 +118,7 @@ impl Connection {
             down: Instant::now(),
             why: String::new(),
             peer,
+            end: None,
             wants_out_of_band: options.out_of_band,
             registration: None,
         }));
@@ -444,7 +447,7 @@ impl Connection {
         ));
         state.writer = Some(link.clone());
         state.link = link;
-        state.last_end = state.end.take();
+        let end = state.end.take();
         state.blocked = false;
         state.send_error = None;
         state.session.restart(self.dialect);
@@ -462,6 +465,7 @@ impl Connection {
             }
         };
         if let Some(reconnecting) = &mut state.reconnecting {
+            reconnecting.end = end;
             let nudge = now.checked_add(NUDGE);
             reconnecting.phase = Phase::Handshaking(Handshake {
                 id,
@@ -601,10 +605,15 @@ impl State {
     /// How that session ended. None: it has not.
     pub(super) fn end_of(&self, epoch: u64) -> Option<&End> {
         if self.epoch == epoch && !self.is_handshaking() {
-            self.end.as_ref()
+            self.end.as_deref()
         } else {
-            self.end.as_ref().or(self.last_end.as_ref())
+            self.end.as_deref().or(self.last_end())
         }
+    }
+
+    /// How the link before this one ended.
+    pub(super) fn last_end(&self) -> Option<&End> {
+        self.reconnecting.as_deref()?.end.as_deref()
     }
 
     /// When [`Connection::tend`] has something to do without a descriptor telling.

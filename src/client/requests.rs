@@ -28,8 +28,25 @@ pub struct Request {
 }
 
 impl Watchers {
+    /// None: nobody does.
+    fn get(&mut self) -> Option<&mut Watching> {
+        self.0.as_deref_mut()
+    }
+
+    fn made(&mut self) -> &mut Watching {
+        self.0.get_or_insert_default()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.callbacks.is_empty() && self.batches.is_empty()
+        self.0
+            .as_deref()
+            .is_none_or(|it| it.callbacks.is_empty() && it.batches.is_empty())
+    }
+
+    fn has_callback(&self, id: u64) -> bool {
+        self.0
+            .as_deref()
+            .is_some_and(|it| it.callbacks.contains_key(&id))
     }
 }
 
@@ -60,9 +77,12 @@ pub enum Cancelled {
     TooLate = 3,
 }
 
-/// Who wants to know when a request's outcome has come.
+/// Who wants to know when a request's outcome has come. None: nobody, as in most connections.
 #[derive(Default)]
-pub(super) struct Watchers {
+pub(super) struct Watchers(Option<Box<Watching>>);
+
+#[derive(Default)]
+struct Watching {
     callbacks: BTreeMap<u64, Waiting>,
     /// Their outcomes have come, and the caller's thread has to be told of them.
     dispatchable: VecDeque<u64>,
@@ -105,12 +125,12 @@ impl Connection {
             return;
         };
         let end = state.end.clone();
-        let waiting = state.watchers.callbacks.remove(&id);
+        let waiting = state.watchers.get().and_then(|it| it.callbacks.remove(&id));
         drop(state);
         if let Some(waiting) = waiting {
             waiting
                 .callback
-                .call(self.told(&waiting.name, outcome, end.as_ref()));
+                .call(self.told(&waiting.name, outcome, end.as_deref()));
         }
     }
 
@@ -124,7 +144,7 @@ impl Connection {
 
     pub(super) fn next_request_to_dispatch(&self) -> Option<u64> {
         let mut state = self.state.lock();
-        state.watchers.dispatchable.pop_front()
+        state.watchers.get()?.dispatchable.pop_front()
     }
 
     /// After the end nobody dispatches any more: what still waits for it is called here.
@@ -148,14 +168,14 @@ impl Request {
     pub fn take(&self) -> Option<Result<Text>> {
         let connection = &self.connection;
         let mut state = connection.state.lock();
-        if self.over.get().is_some() || !state.watchers.callbacks.is_empty() {
+        if self.over.get().is_some() || state.watchers.has_callback(self.id) {
             return None;
         }
         let outcome = self.take_from(&mut state)?;
         let end = state.end.clone().filter(|_| outcome.is_err());
         drop(state);
         self.leave_batch();
-        Some(connection.told(&self.name, outcome, end.as_ref()))
+        Some(connection.told(&self.name, outcome, end.as_deref()))
     }
 
     fn take_from(&self, state: &mut State) -> Option<Outcome> {
@@ -178,7 +198,7 @@ impl Request {
             Ok(taken) => {
                 let (outcome, end) = taken?;
                 self.leave_batch();
-                connection.told(&self.name, outcome, end.as_ref())
+                connection.told(&self.name, outcome, end.as_deref())
             }
             Err(stop) => Err(self.not_yet(stop, wait)),
         }
@@ -226,7 +246,9 @@ impl Request {
 
     fn end(&self, state: &mut State, over: Over, after: &mut Aftermath<'_>) -> Option<Abandoned> {
         let _ = self.over.set(over); // a request ends once: it was open
-        state.watchers.batches.remove(&self.id);
+        if let Some(watching) = state.watchers.get() {
+            watching.batches.remove(&self.id);
+        }
         self.connection.nudge(state, mark_of(self.id), after);
         self.connection.abandon(state, self.id, &self.name, after)
     }
@@ -250,7 +272,7 @@ impl Request {
             place,
             callback,
         };
-        state.watchers.callbacks.insert(self.id, waiting);
+        state.watchers.made().callbacks.insert(self.id, waiting);
         connection.engage(&mut state);
         if state.has_outcome(self.id) {
             state.tell_watchers(self.id, &mut after);
@@ -280,7 +302,11 @@ impl Request {
             batch.forget(tag);
             return Err(e);
         }
-        state.watchers.batches.insert(self.id, (batch.clone(), tag));
+        state
+            .watchers
+            .made()
+            .batches
+            .insert(self.id, (batch.clone(), tag));
         self.connection.engage(&mut state);
         if state.has_outcome(self.id) {
             state.tell_watchers(self.id, &mut after);
@@ -299,7 +325,7 @@ impl Request {
         if let Some(over) = self.over.get() {
             return Some(Lost::Over(*over));
         }
-        if state.watchers.callbacks.contains_key(&self.id) {
+        if state.watchers.has_callback(self.id) {
             return Some(Lost::Called);
         }
         let there = state.session.pending.is_awaited(self.id) || state.has_outcome(self.id);
@@ -346,16 +372,14 @@ impl Drop for Request {
 impl State {
     /// The outcome of this command has come.
     pub(super) fn tell_watchers(&mut self, id: u64, after: &mut Aftermath<'_>) {
-        after.batches.extend(self.watchers.batches.remove(&id));
-        match self
-            .watchers
-            .callbacks
-            .get(&id)
-            .map(|waiting| waiting.place)
-        {
+        let Some(watching) = self.watchers.get() else {
+            return;
+        };
+        after.batches.extend(watching.batches.remove(&id));
+        match watching.callbacks.get(&id).map(|waiting| waiting.place) {
             Some(Place::Library) => after.jobs.push(Job::Request(id)),
             Some(Place::Dispatch) => {
-                self.watchers.dispatchable.push_back(id);
+                watching.dispatchable.push_back(id);
                 self.update_dispatch();
             }
             None => {}
@@ -363,6 +387,7 @@ impl State {
     }
 
     pub(super) fn requests_to_dispatch(&self) -> usize {
-        self.watchers.dispatchable.len()
+        let watching = self.watchers.0.as_deref();
+        watching.map_or(0, |it| it.dispatchable.len())
     }
 }

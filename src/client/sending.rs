@@ -104,7 +104,7 @@ impl Connection {
     ) -> io::Result<()> {
         while !sending.rest().is_empty() {
             // Held while sending, so that whatever a command brings about is recorded after it.
-            let mut pen = self.recorder.as_ref().map(Recorder::pen);
+            let mut pen = self.recorder.as_deref().map(Recorder::pen);
             let sent = match descriptor {
                 None => link.send(sending.rest())?,
                 Some(carried) => {
