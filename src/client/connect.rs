@@ -35,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// How long a greeted client waits for the negotiation's reply before it kicks.
 const BEFORE_KICK: Duration = Duration::from_secs(1);
 
-pub fn connect(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc<Connection>> {
+pub fn connect(address: &[u8], options: &Arc<Options>, wait: &Wait<'_>) -> Result<Arc<Connection>> {
     let address = Address::parse(address)?;
     wait.prepare()
         .map_err(|e| Error::os(&format!("connect to {address}"), &e))?;
@@ -74,7 +74,7 @@ pub(super) fn shake_hands(
     target: Option<&Target>,
     before: Before,
     address: String,
-    options: &Options,
+    options: &Arc<Options>,
     wait: &Wait<'_>,
 ) -> Result<Arc<Connection>> {
     // Others may have copies of the socket.
@@ -103,7 +103,7 @@ pub(super) fn shake_hands(
 }
 
 /// The connected socket, trying again for as long as that makes sense.
-fn open(address: &Address, options: &Options, wait: &Wait<'_>) -> Result<(Socket, Target)> {
+fn open(address: &Address, options: &Arc<Options>, wait: &Wait<'_>) -> Result<(Socket, Target)> {
     let mut pause = FIRST_PAUSE;
     loop {
         let error = match attempt(address, wait) {
@@ -175,7 +175,7 @@ fn attempt_one(target: &Target, wait: &Wait<'_>) -> std::result::Result<Socket, 
     }
 }
 
-fn worth_another_try(error: &io::Error, address: &Address, options: &Options) -> bool {
+fn worth_another_try(error: &io::Error, address: &Address, options: &Arc<Options>) -> bool {
     match error.raw_os_error() {
         // A unix socket's backlog is full: other clients wait in line.
         Some(libc::EAGAIN) => matches!(
@@ -302,7 +302,7 @@ impl Connection {
         let mut kicked = false;
         let mut call = Call::new(name, None);
         call.id = Some(id);
-        let oob = self.out_of_band && self.offers("oob");
+        let oob = self.options.out_of_band && self.offers("oob");
         if oob {
             call.arguments = check(name, Some("{\"enable\": [\"oob\"]}"))?;
         }
@@ -387,8 +387,8 @@ impl Connection {
     }
 
     fn version(&self) -> String {
-        if !self.dialect.is_monitor() {
-            return self.dialect.peer.to_owned();
+        if !self.options.dialect.is_monitor() {
+            return self.options.dialect.peer.to_owned();
         }
         let state = self.state.lock();
         match state.session.greeting.as_ref().and_then(Greeting::version) {

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::failure::{End, Failure};
 use super::io_thread::{self, Registration};
-use super::late::{Expected, LateReply};
+use super::late::Expected;
 use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
@@ -23,7 +23,6 @@ use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
 use super::subscriptions::Subscription;
-use super::timeouts::Timeouts;
 use super::turns::Aftermath;
 use crate::error::{self, Error};
 use crate::session::Session;
@@ -53,21 +52,8 @@ pub struct Connection {
     /// For messages.
     pub(super) address: Arc<str>,
     pub(super) log: Log,
-    pub(super) dialect: &'static Dialect,
     pub(super) recorder: Option<Box<Recorder>>,
-    pub(super) max_message_bytes: usize,
-    pub timeouts: Arc<Timeouts>,
-    pub(super) expected_pid: Option<i32>,
-    pub(super) expected_uid: Option<u32>,
-    /// It comes back after its end.
-    pub(super) reconnects: bool,
-    /// Commands that only ask are sent again to the VM that comes back.
-    pub(super) retries_queries: bool,
-    /// By the caller's loop, and no thread of the library.
-    pub(super) driven: bool,
-    /// Out-of-band commands are wanted.
-    pub(super) out_of_band: bool,
-    pub(super) late_reply: Option<LateReply>,
+    pub options: Arc<Options>,
     /// The socket was given: others may have copies of it and change its mode.
     pub(super) shared: bool,
     before: Before,
@@ -240,7 +226,7 @@ impl Connection {
         shared: bool,
         before: Before,
         address: String,
-        options: &Options,
+        options: &Arc<Options>,
         recorder: Option<Recorder>,
     ) -> Arc<Connection> {
         let link: Link = Arc::new(socket);
@@ -251,19 +237,10 @@ impl Connection {
         let address: Arc<str> = address.into();
         Arc::new_cyclic(|this| Connection {
             this: this.clone(),
-            log: Log::new(options.logger.clone(), address.clone()),
-            dialect: options.dialect,
+            log: Log::new(options.clone(), address.clone()),
             recorder: recorder.map(Box::new),
             address,
-            max_message_bytes: options.max_message_bytes,
-            timeouts: options.timeouts.clone(),
-            expected_pid: options.expected_pid,
-            expected_uid: options.expected_uid,
-            reconnects: options.reconnect.is_some(),
-            retries_queries: options.retry_queries,
-            driven: options.own_loop,
-            out_of_band: options.out_of_band,
-            late_reply: options.late_reply.clone(),
+            options: options.clone(),
             shared,
             before,
             has_deferred: AtomicBool::new(false),
@@ -312,7 +289,7 @@ impl Connection {
 
     /// From here on the I/O thread reads whatever comes while nobody calls.
     pub(super) fn register(self: &Arc<Self>) -> error::Result<()> {
-        if self.driven {
+        if self.options.own_loop {
             return self.begin_own_loop();
         }
         let mut state = self.state.lock();
@@ -431,7 +408,7 @@ impl Connection {
 
     /// What the events of one queue may need together.
     pub(super) fn event_bytes(&self) -> usize {
-        self.max_message_bytes.max(LEAST_EVENT_BYTES)
+        self.options.max_message_bytes.max(LEAST_EVENT_BYTES)
     }
 
     pub(super) fn weak_self(&self) -> Weak<Connection> {

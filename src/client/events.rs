@@ -40,7 +40,7 @@ impl Connection {
 
     pub(super) fn no_more_events(&self, end: &End, power: &str) -> Error {
         let mut error = self.ended("no more events", end);
-        if self.dialect.is_monitor() {
+        if self.options.dialect.is_monitor() {
             error.message = format!("{} ({power})", error.message);
         }
         error

@@ -53,7 +53,7 @@ impl Connection {
     }
 
     fn run(&self, mut call: Call<'_>, wait: &Wait<'_>) -> Result<Text> {
-        let may_wait = self.reconnects && wait.session.is_none();
+        let may_wait = self.options.reconnect.is_some() && wait.session.is_none();
         loop {
             if may_wait {
                 self.await_session(call.name, wait)?;
@@ -74,7 +74,7 @@ impl Connection {
 
     /// What only asks may be asked again.
     fn may_repeat(&self, call: &Call<'_>) -> bool {
-        self.retries_queries && call.name.starts_with("query-") && call.descriptor.is_none()
+        self.options.retry_queries && call.name.starts_with("query-") && call.descriptor.is_none()
     }
 
     /// Waits until there is a session, or never will be.
@@ -145,7 +145,7 @@ impl Connection {
         if band == Band::OutOfBand && !state.session.pending.has_out_of_band() {
             return Err(self.no_out_of_band(name));
         }
-        let farewell = self.dialect.is_farewell(name);
+        let farewell = self.options.dialect.is_farewell(name);
         let pending = &mut state.session.pending;
         match band {
             Band::InBand => pending.submit(id, bytes, id, farewell),

@@ -171,7 +171,7 @@ impl Connection {
                     Status::Command,
                     format!(
                         "{at}: {} answered {}: {}",
-                        self.dialect.peer,
+                        self.options.dialect.peer,
                         cut(&body.class, SHOWN),
                         cut(&body.description, SHOWN)
                     ),
@@ -233,7 +233,7 @@ impl Connection {
 
     fn what_became(&self, command: &str, sent: bool) -> &'static str {
         if sent {
-            self.dialect.unanswered(command)
+            self.options.dialect.unanswered(command)
         } else {
             "it was not sent"
         }
@@ -250,7 +250,7 @@ impl Connection {
         // What was sent in part was never executed: QEMU acts at the closing brace.
         let unknown = abandoned == Some(Abandoned::Unknown);
         let then = match abandoned {
-            Some(Abandoned::Unknown) => self.dialect.unanswered(command),
+            Some(Abandoned::Unknown) => self.options.dialect.unanswered(command),
             Some(Abandoned::Torn) => {
                 "it was sent in part and not executed, and the connection had to be closed: connect \
                  again"

@@ -18,8 +18,11 @@ const MOST: usize = crate::session::pending::MAX_ABANDONED;
 /// The names of the commands that were given up, while their replies may come.
 pub(super) struct Expected {
     /// None: nobody wants to know.
-    names: Option<Box<VecDeque<(u64, String)>>>,
+    names: Option<Box<Names>>,
 }
+
+#[derive(Default)]
+struct Names(VecDeque<(u64, String)>);
 
 impl Expected {
     pub fn new(wanted: bool) -> Expected {
@@ -30,24 +33,24 @@ impl Expected {
 
     pub fn forget(&mut self) {
         if let Some(names) = &mut self.names {
-            names.clear();
+            names.0.clear();
         }
     }
 
     pub fn take(&mut self, id: u64) -> Option<String> {
         let names = self.names.as_mut()?;
-        let at = names.iter().position(|(other, _)| *other == id)?;
-        names.remove(at).map(|(_, name)| name)
+        let at = names.0.iter().position(|(other, _)| *other == id)?;
+        names.0.remove(at).map(|(_, name)| name)
     }
 }
 
 impl State {
     pub(super) fn expect_late(&mut self, id: u64, name: &str) {
         if let Some(names) = &mut self.late.names {
-            if names.len() == MOST {
-                names.pop_front();
+            if names.0.len() == MOST {
+                names.0.pop_front();
             }
-            names.push_back((id, name.to_owned()));
+            names.0.push_back((id, name.to_owned()));
         }
     }
 }
@@ -55,7 +58,7 @@ impl State {
 impl Connection {
     /// Call without the lock and without a role.
     pub(super) fn tell_late(&self, command: &str, outcome: Outcome) {
-        if let Some(hook) = &self.late_reply {
+        if let Some(hook) = &self.options.late_reply {
             let told = self.told(command, outcome, None);
             hook.call((command.to_owned(), told));
         }

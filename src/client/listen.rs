@@ -17,7 +17,7 @@ use crate::sys::poll::Direction;
 use crate::transport::{Address, Listener, Socket, Target};
 
 /// The first VM that comes. With `options.reconnect` it may come again.
-pub fn listen(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc<Connection>> {
+pub fn listen(address: &[u8], options: &Arc<Options>, wait: &Wait<'_>) -> Result<Arc<Connection>> {
     let address = Address::parse(address)?;
     let attempted = format!("listen on {address}");
     wait.prepare().map_err(|e| Error::os(&attempted, &e))?;
@@ -31,7 +31,7 @@ pub fn listen(address: &[u8], options: &Options, wait: &Wait<'_>) -> Result<Arc<
     Ok(connection)
 }
 
-fn open(address: &Address, options: &Options, wait: &Wait<'_>) -> Result<Listener> {
+fn open(address: &Address, options: &Arc<Options>, wait: &Wait<'_>) -> Result<Listener> {
     let attempted = format!("listen on {address}");
     let target = match address {
         Address::Resolved(Target::Descriptor(_)) => {

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use super::options::Options;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Level {
@@ -47,23 +49,31 @@ impl Logger {
 
 /// The logger of a connection, or none.
 pub struct Log {
-    logger: Option<Logger>,
+    options: Arc<Options>,
     /// Begins every line: the connection's address.
     origin: Arc<str>,
 }
 
 impl Log {
-    pub fn new(logger: Option<Logger>, origin: Arc<str>) -> Log {
-        Log { logger, origin }
+    pub fn new(options: Arc<Options>, origin: Arc<str>) -> Log {
+        Log { options, origin }
     }
 
     pub fn takes(&self, level: Level) -> bool {
-        self.logger.as_ref().is_some_and(|log| level <= log.level)
+        self.options
+            .logger
+            .as_ref()
+            .is_some_and(|log| level <= log.level)
     }
 
     /// Call with no lock and no role held.
     pub fn write(&self, level: Level, line: &str) {
-        if let Some(log) = self.logger.as_ref().filter(|log| level <= log.level) {
+        if let Some(log) = self
+            .options
+            .logger
+            .as_ref()
+            .filter(|log| level <= log.level)
+        {
             log.sink.write(level, &format!("{}: {line}", self.origin));
         }
     }

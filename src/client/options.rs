@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::late::LateReply;
 use super::log::Logger;
@@ -20,7 +19,7 @@ pub struct Options {
     /// None: the first end is the last.
     pub reconnect: Option<Backoff>,
     pub retry_queries: bool,
-    pub timeouts: Arc<Timeouts>,
+    pub timeouts: Timeouts,
     /// Who has to listen at the other end: process and user.
     pub expected_pid: Option<i32>,
     pub expected_uid: Option<u32>,
@@ -42,7 +41,7 @@ impl Default for Options {
             own_loop: false,
             reconnect: None,
             retry_queries: false,
-            timeouts: Arc::default(),
+            timeouts: Timeouts::default(),
             expected_pid: None,
             expected_uid: None,
             dialect: &dialect::QMP,

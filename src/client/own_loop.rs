@@ -55,7 +55,7 @@ impl Connection {
     }
 
     pub(super) fn refuse_if_driven(&self) -> Result<()> {
-        match self.driven {
+        match self.options.own_loop {
             false => Ok(()),
             true => Err(Error::invalid(
                 "the caller's loop drives this client, so its callbacks are of the kind QMP_ON_DISPATCH",
@@ -77,7 +77,7 @@ impl Connection {
 
     /// Reads what came, sends what waits, and calls the callbacks that wait for a dispatch. Never waits.
     pub fn process(&self) -> Result<()> {
-        if !self.driven {
+        if !self.options.own_loop {
             return Err(not_driven());
         }
         if self.state.lock().closed {

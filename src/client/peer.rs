@@ -19,7 +19,7 @@ impl Connection {
 
     /// Before a byte is sent: it may be a stranger.
     pub(super) fn check_peer(&self, link: &dyn Transport) -> Result<()> {
-        let (pid, uid) = (self.expected_pid, self.expected_uid);
+        let (pid, uid) = (self.options.expected_pid, self.options.expected_uid);
         if pid.is_none() && uid.is_none() {
             return Ok(());
         }

@@ -67,7 +67,7 @@ impl Connection {
             }
         }
         self.send_held_back(after);
-        if self.reconnects {
+        if self.options.reconnect.is_some() {
             self.carry_on_handshake(after);
         }
         full
@@ -76,7 +76,7 @@ impl Connection {
     /// Replies have come, so that commands may go which waited for them.
     fn send_held_back(&self, after: &mut Aftermath<'_>) {
         let deferred = self.has_deferred.load(Ordering::Relaxed);
-        if self.out_of_band || deferred {
+        if self.options.out_of_band || deferred {
             let state = self.state.lock();
             if deferred || state.session.pending.is_held_back() {
                 drop(self.flush(state, after));
@@ -115,7 +115,7 @@ impl Connection {
                 let what = "JSON that is no object";
                 self.record(&mut after.notes, || Entry::Skipped(what.into()));
                 let mut state = self.state.lock();
-                state.session.ignored.non_messages += 1;
+                state.session.ignored().non_messages += 1;
                 self.before_greeting(&mut state, || End::no_message(what), after);
             }
             Frame::Refused { refusal, is_event } => {
@@ -146,7 +146,7 @@ impl Connection {
                 let id = id.map_or(Id::Absent, Id::Ours);
                 match state.session.pending.reply(id) {
                     Err(Unmatched::Anonymous) => {
-                        state.session.ignored.broken_messages += 1;
+                        state.session.ignored().broken_messages += 1;
                         after
                             .notes
                             .add(Level::Warn, || format!("dropped a message: {reason:?}"));
@@ -191,8 +191,8 @@ impl Connection {
                     state.settle_reply(matched, Err(Failure::Contradictory), after);
                 }
             }
-            Message::Event(view) if self.dialect.is_monitor() => self.event(&view, after),
-            Message::Event(_) => self.state.lock().session.ignored.non_messages += 1,
+            Message::Event(view) if self.options.dialect.is_monitor() => self.event(&view, after),
+            Message::Event(_) => self.state.lock().session.ignored().non_messages += 1,
             Message::Greeting { .. } => {
                 let mut state = self.state.lock();
                 match state.session.stage {
@@ -205,7 +205,7 @@ impl Connection {
                     }
                     Stage::Syncing(_) => self.finish(&mut state, End::Monitor, after),
                     Stage::Open => {
-                        state.session.ignored.greetings += 1;
+                        state.session.ignored().greetings += 1;
                         after
                             .notes
                             .add(Level::Warn, || "a second greeting".to_owned());
@@ -213,14 +213,14 @@ impl Connection {
                 }
             }
             Message::OddEvent => {
-                self.state.lock().session.ignored.odd_events += 1;
+                self.state.lock().session.ignored().odd_events += 1;
                 after
                     .notes
                     .add(Level::Warn, || "dropped an event without a name".to_owned());
             }
             Message::Unknown => {
                 let mut state = self.state.lock();
-                state.session.ignored.non_messages += 1;
+                state.session.ignored().non_messages += 1;
                 self.before_greeting(&mut state, too_early, after);
             }
         }
@@ -271,16 +271,15 @@ impl State {
         outcome: Outcome,
         after: &mut Aftermath<'_>,
     ) {
-        let ignored = &mut self.session.ignored;
         match matched {
             Ok(id) => return self.complete(id, outcome, after),
-            Err(Unmatched::Foreign) => ignored.foreign_replies += 1,
+            Err(Unmatched::Foreign) => self.session.ignored().foreign_replies += 1,
             Err(Unmatched::Late(id)) => {
-                ignored.late_replies += 1;
+                self.session.ignored().late_replies += 1;
                 let name = self.late.take(id);
                 after.late.extend(name.map(|name| (name, outcome)));
             }
-            Err(Unmatched::Anonymous) => ignored.anonymous_replies += 1,
+            Err(Unmatched::Anonymous) => self.session.ignored().anonymous_replies += 1,
         }
         if let Err(why) = matched {
             after

@@ -442,21 +442,21 @@ impl Connection {
         };
         state.reader = Some(Reader::first(
             link.clone(),
-            self.dialect,
-            self.max_message_bytes,
+            self.options.dialect,
+            self.options.max_message_bytes,
         ));
         state.writer = Some(link.clone());
         state.link = link;
         let end = state.end.take();
         state.blocked = false;
         state.send_error = None;
-        state.session.restart(self.dialect);
+        state.session.restart(self.options.dialect);
         state.late.forget();
         state.idle.registration = Some(registration);
         state.idle.armed = None;
         state.idle.watched = false;
         let now = Instant::now();
-        let id = match self.dialect.opening {
+        let id = match self.options.dialect.opening {
             Opening::Greeting { .. } => None,
             Opening::Sync { command } => {
                 let number = fresh_handshake_id();
@@ -495,7 +495,7 @@ impl Connection {
         }
         if handshake.nudge.is_some_and(|at| now >= at) {
             handshake.nudge = None;
-            match (self.dialect.opening, &reconnecting.way) {
+            match (self.options.dialect.opening, &reconnecting.way) {
                 (Opening::Greeting { .. }, Way::Dial(target)) => transport::kick(target),
                 (Opening::Greeting { .. }, Way::Accept(_)) => {}
                 (Opening::Sync { command }, _) => {
@@ -521,7 +521,7 @@ impl Connection {
 
     /// The greeting of a new link.
     pub(super) fn greeted_again(&self, state: &mut State) {
-        let Opening::Greeting { negotiation } = self.dialect.opening else {
+        let Opening::Greeting { negotiation } = self.options.dialect.opening else {
             return;
         };
         let Some(reconnecting) = &mut state.reconnecting else {

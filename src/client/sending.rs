@@ -176,7 +176,7 @@ impl Connection {
             state.update_dispatch();
         }
         // Nobody may ever wait for it.
-        if !self.driven && !mem::replace(&mut state.alarmed, true) {
+        if !self.options.own_loop && !mem::replace(&mut state.alarmed, true) {
             let at = Instant::now().checked_add(SOON);
             self.set_alarm(&mut state, at, after);
         }

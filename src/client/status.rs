@@ -59,7 +59,7 @@ impl Connection {
 
     /// For what only a VM can tell or do.
     pub(super) fn needs_monitor(&self, what: &str) -> Result<()> {
-        if self.dialect.is_monitor() {
+        if self.options.dialect.is_monitor() {
             return Ok(());
         }
         Err(Error::new(
@@ -67,7 +67,7 @@ impl Connection {
             format!(
                 "{what}: {} is {}'s connection, which knows nothing of the VM: use a client of the \
                  VM's monitor",
-                self.address, self.dialect.peer
+                self.address, self.options.dialect.peer
             ),
         ))
     }

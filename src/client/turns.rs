@@ -163,7 +163,7 @@ impl Connection {
             role: None,
         };
         // Nobody else does while the caller's loop stands still.
-        let tends = self.driven && self.reconnects;
+        let tends = self.options.own_loop && self.options.reconnect.is_some();
         let mut last_look = false;
         let mut state = self.state.lock();
         if state.deferred {
@@ -384,7 +384,7 @@ const READS_PER_TURN: usize = 8;
 impl Connection {
     /// The I/O thread's turn: the descriptor was armed and fired.
     pub(super) fn serve(&self) -> Served {
-        if self.reconnects {
+        if self.options.reconnect.is_some() {
             self.tend();
         }
         let mut after = Aftermath::new(self);
@@ -406,7 +406,7 @@ impl Connection {
         let lively = activity != mem::replace(&mut state.idle.seen, activity);
         let busy =
             (reading.role.is_none() || lively && state.watchers.is_empty()) && !state.is_ended();
-        state.idle.watched |= busy && !self.driven;
+        state.idle.watched |= busy && !self.options.own_loop;
         drop(state);
         if let Some(reader) = &mut reading.role {
             for _ in 0..READS_PER_TURN {

@@ -61,7 +61,7 @@ pub unsafe extern "C" fn qmp_execute_json(
             let command = gate::text(command, "command")?;
             let arguments = gate::optional_text(arguments_json, "arguments_json")?;
             let cancel = handle::get_optional(cancel)?;
-            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let timeout = gate::limit(timeout_ms, command, &client.options.timeouts)?;
             let wait = Wait::new(timeout, cancel.as_deref());
             let reply = client.execute(command, arguments, &wait)?;
             out.give(reply.into_raw());
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn qmp_execute_oob_json(
             let command = gate::text(command, "command")?;
             let arguments = gate::optional_text(arguments_json, "arguments_json")?;
             let cancel = handle::get_optional(cancel)?;
-            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let timeout = gate::limit(timeout_ms, command, &client.options.timeouts)?;
             let wait = Wait::new(timeout, cancel.as_deref());
             let reply = client.execute_out_of_band(command, arguments, &wait)?;
             out.give(reply.into_raw());
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn qmp_execute_fd_json(
             let command = gate::text(command, "command")?;
             let arguments = gate::optional_text(arguments_json, "arguments_json")?;
             let cancel = handle::get_optional(cancel)?;
-            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let timeout = gate::limit(timeout_ms, command, &client.options.timeouts)?;
             let call = client.call(command, arguments)?;
             // Last: from here on it is the library's.
             let descriptor = socket::take(descriptor)

@@ -4,7 +4,7 @@
 
 use std::ffi::c_char;
 use std::ptr;
-use std::sync::PoisonError;
+use std::sync::{Arc, LazyLock, PoisonError};
 
 use super::cancel::qmp_cancel;
 use super::error::qmp_error;
@@ -123,13 +123,16 @@ pub unsafe extern "C" fn qmp_listen(
     }
 }
 
-fn settings(options: *const qmp_options) -> Result<Options> {
+/// Shared by all clients that were made without settings.
+static DEFAULTS: LazyLock<Arc<Options>> = LazyLock::new(Arc::default);
+
+fn settings(options: *const qmp_options) -> Result<Arc<Options>> {
     Ok(match handle::get_optional(options)? {
         Some(options) => options
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone(),
-        None => Options::default(),
+        None => DEFAULTS.clone(),
     })
 }
 

@@ -249,7 +249,7 @@ pub unsafe extern "C" fn qmp_execute_and_wait(
             let arguments = gate::optional_text(arguments_json, "arguments_json")?;
             let filter = filter(events, member, value_json)?;
             let cancel = handle::get_optional(cancel)?;
-            let timeout = gate::limit(timeout_ms, command, &client.timeouts)?;
+            let timeout = gate::limit(timeout_ms, command, &client.options.timeouts)?;
             let wait = Wait::new(timeout, cancel.as_deref());
             let (reply, found) = client.execute_and_wait(command, arguments, filter, &wait)?;
             reply_out.give(reply.into_raw());

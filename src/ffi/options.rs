@@ -16,7 +16,8 @@ pub struct qmp_options {
     _private: [u8; 0],
 }
 
-pub type SharedOptions = Mutex<Options>;
+/// Clients share what they were made with; what is set later is for later ones.
+pub type SharedOptions = Mutex<Arc<Options>>;
 handle!(qmp_options, Options, SharedOptions);
 
 /// Makes settings, all at their defaults.
@@ -25,7 +26,7 @@ handle!(qmp_options, Options, SharedOptions);
 /// Any thread. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn qmp_options_new() -> *mut qmp_options {
-    gate::or_null(|| handle::insert(Arc::new(Mutex::new(Options::default()))))
+    gate::or_null(|| handle::insert(Arc::new(Mutex::default())))
 }
 
 /// Frees settings. Clients that were made with them keep theirs. NULL and a stale handle do
@@ -142,7 +143,7 @@ pub(super) fn set(
         gate(std::ptr::null_mut(), || {
             let options = handle::get(options)?;
             let mut options = options.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut options)
+            change(Arc::make_mut(&mut options))
         })
     }
 }

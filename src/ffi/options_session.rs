@@ -2,7 +2,6 @@
 //! Settings of a client: how it is driven, what its session may do, how it comes back.
 
 use std::ffi::c_char;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::gate;
@@ -67,7 +66,7 @@ pub unsafe extern "C" fn qmp_options_set_timeout(
         // SAFETY: the caller's promise.
         let command = unsafe { gate::text(command, "command") }?;
         let limit = gate::timeout(timeout_ms, "timeout_ms")?;
-        Arc::make_mut(&mut options.timeouts).set(command, limit);
+        options.timeouts.set(command, limit);
         Ok(())
     })
 }

@@ -86,7 +86,7 @@ pub unsafe extern "C" fn qmp_is_running(
 fn query(client: *mut qmp_client, timeout_ms: i64, cancel: *mut qmp_cancel) -> Result<RunState> {
     let client = handle::get(client)?;
     let cancel = handle::get_optional(cancel)?;
-    let timeout = gate::limit(timeout_ms, "query-status", &client.timeouts)?;
+    let timeout = gate::limit(timeout_ms, "query-status", &client.options.timeouts)?;
     client.query_status(&Wait::new(timeout, cancel.as_deref()))
 }
 

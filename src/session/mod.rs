@@ -26,7 +26,8 @@ pub struct Session<W> {
     pub pending: Pending<W>,
     pub events: EventQueue,
     pub power: Power,
-    pub ignored: Ignored,
+    /// None: nothing, as in most sessions.
+    ignored: Option<Box<Ignored>>,
 }
 
 /// What came and belonged to nothing: never fatal, always counted.
@@ -56,7 +57,7 @@ impl<W> Session<W> {
             pending: Pending::new(),
             events,
             power: Power::default(),
-            ignored: Ignored::default(),
+            ignored: None,
         }
     }
 
@@ -65,6 +66,10 @@ impl<W> Session<W> {
     pub fn restart(&mut self, dialect: &Dialect) {
         self.stage = Stage::first(dialect);
         self.pending.restart();
+    }
+
+    pub fn ignored(&mut self) -> &mut Ignored {
+        self.ignored.get_or_insert_default()
     }
 
     /// Gives back what is kept for the next command or event.

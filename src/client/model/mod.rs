@@ -82,10 +82,10 @@ impl Stage {
     /// The server runs `script` once it has greeted. There is no negotiation: its id is random,
     /// and a schedule could not be run again.
     fn open(script: impl FnOnce(&mut Server) + Send + 'static) -> Stage {
-        Stage::with(&Options::default(), script)
+        Stage::with(Options::default(), script)
     }
 
-    fn with(options: &Options, script: impl FnOnce(&mut Server) + Send + 'static) -> Stage {
+    fn with(options: Options, script: impl FnOnce(&mut Server) + Send + 'static) -> Stage {
         let (socket, stream) = memory::pair().unwrap();
         let server = thread::spawn(move || {
             let mut server = Server::new(stream);
