@@ -72,6 +72,16 @@ char *library_fetch_schema(const target *target);
 // fleet.c: a process that is as many VMs as clients connect; `events`: each tells of one every second
 pid_t fleet_start(const char *path, bool events);
 
+// idle.c: resident bytes for each of 10,000 idle connections, all of which answer and close
+double idle_bytes(const char *path);
+
+// scale.c: 1000 VMs, each with an event and a query a second
+typedef struct scale {
+    double cpu; // microseconds of the manager's in a second for each VM
+    double p99; // of the time from a query to its reply, in microseconds
+} scale;
+scale scale_of(bool library, const char *path);
+
 // server.c: a process that answers every command with `body`, at once
 typedef struct manner {
     bool one_by_one;    // each reply leaves by itself, as QEMU's do; else those to commands that came together leave together

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { ROUNDS = 301, ATTEMPTS = 3, LIBRARY_BYTES = 700000, WITH_MOCK_BYTES = 1000000, SYSCALLS = 3, OTHERS_PER_MS = 1 };
+enum { ROUNDS = 301, ATTEMPTS = 3, LIBRARY_BYTES = 700000, WITH_MOCK_BYTES = 1000000, SYSCALLS = 3, OTHERS_PER_MS = 1,
+       IDLE_BYTES = 1024 };
 
 #define STATUS "{\"status\": \"running\", \"singlestep\": false, \"running\": true}"
 
@@ -45,6 +47,16 @@ static const comparison AT_ONCE_DROPPED = { "  dropped, in one write", &floor_li
 static const comparison AT_ONCE_POLLED = { "  polled, in one write", &floor_lines, &library_polled, median_of_calls, 5, 22 };
 static const comparison QEMU = { "query-status, real QEMU", &floor_exchange, &library_status, median_of_calls, 20,
                                  1.03 };
+
+static pid_t owner;
+static char directory[64];
+
+static const char *socket_path(const char *name)
+{
+    static char path[96];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
 
 // ROWS=TEXT leaves out the rows without that text in their names.
 static bool is_wanted(const char *row)
@@ -90,6 +102,48 @@ static bool compare(const comparison *c, const target *target)
     }
 }
 
+static bool compare_scale(void)
+{
+    enum { SCALE_ROUNDS = 7 };
+    double cpu[3][SCALE_ROUNDS], p99[3][SCALE_ROUNDS];
+    if (!is_wanted("1000 VMs"))
+        return true;
+    pid_t fleet = fleet_start(socket_path("fleet"), true);
+    for (int r = 0; r < SCALE_ROUNDS; r++) {
+        for (int turn = 0; turn < 2; turn++) {
+            int library = (r + turn) % 2;
+            scale scale = scale_of(library, socket_path("fleet"));
+            cpu[library][r] = scale.cpu;
+            p99[library][r] = scale.p99;
+        }
+        cpu[2][r] = cpu[1][r] / cpu[0][r];
+        p99[2][r] = p99[1][r] / p99[0][r];
+    }
+    kill(fleet, SIGKILL);
+    bool within = true;
+    for (int row = 0; row < 2; row++) {
+        double(*values)[SCALE_ROUNDS] = row ? p99 : cpu, bound = row ? 1.5 : 1.2;
+        double median[3];
+        for (int i = 0; i < 3; i++)
+            median[i] = quantile(values[i], SCALE_ROUNDS, 0.5);
+        printf("%-28s%10.2f%10.2f%8.3f%19s  <= %-7.2f", row ? "  p99 of a query" : "1000 VMs, CPU of each in 1 s", median[0],
+               median[1], median[2], "", bound);
+        within &= verdict(median[2] <= bound);
+    }
+    return within;
+}
+
+static bool measure_idle(void)
+{
+    if (!is_wanted("idle"))
+        return true;
+    pid_t fleet = fleet_start(socket_path("idle"), false);
+    double bytes = idle_bytes(socket_path("idle"));
+    kill(fleet, SIGKILL);
+    printf("%-28s%10s%10.0f%27s  <= %-7d", "bytes, idle, of 10000", "", bytes, "", IDLE_BYTES);
+    return verdict(bytes <= IDLE_BYTES);
+}
+
 // The library first: its run shows the server the bytes that the floor then sends.
 static bool compare_syscalls(const target *target)
 {
@@ -128,16 +182,6 @@ static int pin_to_one_cpu(void)
     return cpu;
 }
 
-static pid_t owner;
-static char directory[64];
-
-static const char *socket_path(const char *name)
-{
-    static char path[96];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
-}
-
 static void remove_sockets(void)
 {
     if (getpid() != owner)
@@ -147,6 +191,8 @@ static void remove_sockets(void)
     unlink(socket_path("one-by-one"));
     unlink(socket_path("events"));
     unlink(socket_path("flood"));
+    unlink(socket_path("fleet"));
+    unlink(socket_path("idle"));
     unlink(socket_path("qemu"));
     rmdir(directory);
 }
@@ -236,6 +282,8 @@ int main(int count, char **arguments)
     target *schemas = server_start(socket_path("schema"), schema, (manner){ 0 });
     SCHEMA.library->close(SCHEMA.library->open(schemas));
     ok &= compare(&SCHEMA, schemas);
+    ok &= compare_scale();
+    ok &= measure_idle();
     ok &= compare_size("bytes, without the mock VM", arguments[2], LIBRARY_BYTES);
     ok &= compare_size("bytes, with it", arguments[1], WITH_MOCK_BYTES);
 

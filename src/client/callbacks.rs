@@ -130,6 +130,8 @@ impl State {
         let wanted = self.awaits_dispatch();
         self.dispatch_signal.show(wanted);
         let over = self.is_over();
-        self.work.show(wanted || over || self.deferred);
+        // While it is processed it will be dealt with anyway.
+        self.work
+            .show((wanted || over || self.deferred) && !self.processed);
     }
 }

@@ -203,6 +203,8 @@ pub struct State {
     pub(super) watchers: Watchers,
     pub(super) dispatch_signal: Signal,
     pub(super) own_loop: Option<Arc<OwnLoop>>,
+    /// In the caller's loop: [`Connection::process`] is at it.
+    pub(super) processed: bool,
     /// In the caller's loop: there is something to do that the socket does not tell.
     pub(super) work: Signal,
 }
@@ -282,6 +284,7 @@ impl Connection {
                 watchers: Watchers::default(),
                 dispatch_signal: Signal::default(),
                 own_loop: None,
+                processed: false,
                 work: Signal::default(),
             }),
         })

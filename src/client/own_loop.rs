@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::io_thread::Registration;
@@ -15,8 +16,8 @@ use crate::sys::timerfd::TimerFd;
 /// Nobody ever waits in the epoll itself: as a descriptor in the caller's loop it tells whether one of those in it is ready.
 pub(super) struct OwnLoop {
     pub(super) epoll: Epoll,
-    /// When the next attempt to reconnect is due.
-    pub(super) timer: TimerFd,
+    /// When the next attempt to reconnect is due, if there are any.
+    timer: Option<TimerFd>,
 }
 
 /// What the epoll calls the socket, and the signal that there is something to do without it.
@@ -26,7 +27,7 @@ const TIMER: u64 = 2;
 
 impl OwnLoop {
     /// With `work` in it.
-    pub(super) fn new(work: &mut Signal) -> io::Result<Arc<OwnLoop>> {
+    pub(super) fn new(work: &mut Signal, reconnects: bool) -> io::Result<Arc<OwnLoop>> {
         let epoll = Epoll::new()?;
         let read = Interest {
             read: true,
@@ -34,16 +35,25 @@ impl OwnLoop {
             end: false,
         };
         epoll.add(work.made()?.as_fd(), WORK, read)?;
-        let timer = TimerFd::new()?;
-        epoll.add(timer.as_fd(), TIMER, read)?;
+        let timer = reconnects.then(TimerFd::new).transpose()?;
+        if let Some(timer) = &timer {
+            epoll.add(timer.as_fd(), TIMER, read)?;
+        }
         Ok(Arc::new(OwnLoop { epoll, timer }))
+    }
+
+    pub(super) fn set_timer(&self, after: Option<Duration>) -> io::Result<()> {
+        match &self.timer {
+            Some(timer) => timer.set(after),
+            None => Ok(()),
+        }
     }
 }
 
 impl Connection {
     pub(super) fn begin_own_loop(&self) -> Result<()> {
         let mut state = self.state.lock();
-        let own = OwnLoop::new(&mut state.work)
+        let own = OwnLoop::new(&mut state.work, self.options.reconnect.is_some())
             .map_err(|e| Error::os("make a descriptor for the caller's loop", &e))?;
         state.own_loop = Some(own.clone());
         if state.end.is_none() {
@@ -80,12 +90,19 @@ impl Connection {
         if !self.options.own_loop {
             return Err(not_driven());
         }
-        if self.state.lock().closed {
+        let mut state = self.state.lock();
+        if state.closed {
             return Err(self.closed("processing"));
         }
+        // In two threads at once, or in a callback of its own, the first to end shows what is left.
+        state.processed = true;
+        drop(state);
         self.serve();
-        self.dispatch()?;
-        let state = self.state.lock();
+        let dispatched = self.dispatch();
+        let mut state = self.state.lock();
+        state.processed = false;
+        state.update_dispatch();
+        dispatched?;
         match &state.end {
             _ if state.closed => Ok(()), // by a callback
             Some(end) if state.is_over() => Err(self.ended("processing", end)),

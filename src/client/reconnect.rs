@@ -206,9 +206,7 @@ impl Connection {
         after: &mut Aftermath<'_>,
     ) {
         let set = match &state.own_loop {
-            Some(own) => own
-                .timer
-                .set(at.map(|at| at.saturating_duration_since(Instant::now()))),
+            Some(own) => own.set_timer(at.map(|at| at.saturating_duration_since(Instant::now()))),
             None => at.map_or(Ok(()), |at| io_thread::set_alarm(self.weak_self(), at)),
         };
         if let Err(e) = set {

@@ -393,7 +393,9 @@ impl Connection {
             role: None,
         };
         let mut state = self.state.lock();
-        state.idle.armed = None;
+        if !self.options.own_loop {
+            state.idle.armed = None;
+        }
         if state.blocked && !state.is_ended() {
             state.blocked = false;
             state = self.flush(state, &mut after);
