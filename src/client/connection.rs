@@ -135,10 +135,10 @@ impl Reader {
         framer.set_restarts(false);
     }
 
-    /// Gives the memory back if nothing is held.
-    pub fn release(&mut self) {
+    /// Gives the memory back if nothing is held; `all`: also what a framer needs by itself.
+    pub fn release(&mut self, all: bool) {
         if let Some(framer) = &mut self.framer {
-            if self.opened && framer.is_at_rest() {
+            if all && self.opened && framer.is_at_rest() {
                 self.framer = None;
             } else {
                 framer.release();
@@ -305,7 +305,7 @@ impl Connection {
         state.idle.registration = Some(registration);
         state.idle.watched = true;
         if let Some(reader) = &mut state.reader {
-            reader.release();
+            reader.release(true);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Commands submitted without waiting, and what comes of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use super::batch::Batch;
@@ -46,7 +46,7 @@ impl Watchers {
     fn has_callback(&self, id: u64) -> bool {
         self.0
             .as_deref()
-            .is_some_and(|it| it.callbacks.contains_key(&id))
+            .is_some_and(|it| it.callbacks.get(id).is_some())
     }
 }
 
@@ -83,11 +83,47 @@ pub(super) struct Watchers(Option<Box<Watching>>);
 
 #[derive(Default)]
 struct Watching {
-    callbacks: BTreeMap<u64, Waiting>,
+    callbacks: ById<Waiting>,
     /// Their outcomes have come, and the caller's thread has to be told of them.
     dispatchable: VecDeque<u64>,
     /// With what they know the request by.
-    batches: BTreeMap<u64, (Arc<Batch>, u64)>,
+    batches: ById<(Arc<Batch>, u64)>,
+}
+
+/// By the ids of commands, which count up: what is added goes to the end, as a rule, and what is done leaves near the beginning.
+struct ById<T>(VecDeque<(u64, T)>);
+
+impl<T> Default for ById<T> {
+    fn default() -> ById<T> {
+        ById(VecDeque::new())
+    }
+}
+
+impl<T> ById<T> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn position(&self, id: u64) -> std::result::Result<usize, usize> {
+        self.0.binary_search_by_key(&id, |(id, _)| *id)
+    }
+
+    fn get(&self, id: u64) -> Option<&T> {
+        let at = self.position(id).ok()?;
+        self.0.get(at).map(|(_, it)| it)
+    }
+
+    fn insert(&mut self, id: u64, it: T) {
+        match self.position(id) {
+            Ok(at) => self.0[at].1 = it,
+            Err(at) => self.0.insert(at, (id, it)),
+        }
+    }
+
+    fn remove(&mut self, id: u64) -> Option<T> {
+        let at = self.position(id).ok()?;
+        self.0.remove(at).map(|(_, it)| it)
+    }
 }
 
 struct Waiting {
@@ -125,7 +161,7 @@ impl Connection {
             return;
         };
         let end = state.end.clone();
-        let waiting = state.watchers.get().and_then(|it| it.callbacks.remove(&id));
+        let waiting = state.watchers.get().and_then(|it| it.callbacks.remove(id));
         drop(state);
         if let Some(waiting) = waiting {
             waiting
@@ -247,7 +283,7 @@ impl Request {
     fn end(&self, state: &mut State, over: Over, after: &mut Aftermath<'_>) -> Option<Abandoned> {
         let _ = self.over.set(over); // a request ends once: it was open
         if let Some(watching) = state.watchers.get() {
-            watching.batches.remove(&self.id);
+            watching.batches.remove(self.id);
         }
         self.connection.nudge(state, mark_of(self.id), after);
         self.connection.abandon(state, self.id, &self.name, after)
@@ -375,8 +411,8 @@ impl State {
         let Some(watching) = self.watchers.get() else {
             return;
         };
-        after.batches.extend(watching.batches.remove(&id));
-        match watching.callbacks.get(&id).map(|waiting| waiting.place) {
+        after.batches.extend(watching.batches.remove(id));
+        match watching.callbacks.get(id).map(|waiting| waiting.place) {
             Some(Place::Library) => after.jobs.push(Job::Request(id)),
             Some(Place::Dispatch) => {
                 watching.dispatchable.push_back(id);

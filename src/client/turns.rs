@@ -401,6 +401,8 @@ impl Connection {
             state = self.flush(state, &mut after);
         }
         let activity = state.idle.activity;
+        // The caller's loop comes for every message: more will follow.
+        let idle = !self.options.own_loop;
         if !state.is_ended() {
             reading.role = state.reader.take();
         }
@@ -416,12 +418,14 @@ impl Connection {
                     break;
                 }
             }
-            reader.release();
+            reader.release(idle);
         }
         after.wake();
         let mut state = self.state.lock();
         reading.give_back(&mut state);
-        state.trim();
+        if idle {
+            state.trim();
+        }
         let next = self.hand_over(&mut state);
         drop(state);
         self.word.wake(next);
@@ -450,7 +454,7 @@ impl Connection {
         state.idle.watched = false;
         state.trim();
         if let Some(reader) = &mut state.reader {
-            reader.release();
+            reader.release(true);
             self.arm(&mut state);
         }
         // Else whoever reads now arms it in the end.
