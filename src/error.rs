@@ -76,9 +76,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub fn new(status: Status, message: impl Into<String>) -> Error {
+        Error::of(status, message.into())
+    }
+
+    /// Errors are rare and made in many places: one copy of this is enough.
+    #[cold]
+    #[inline(never)]
+    fn of(status: Status, message: String) -> Error {
         Error {
             status,
-            message: message.into(),
+            message,
             os_errno: 0,
             outcome_unknown: false,
             command: None,
@@ -91,6 +98,7 @@ impl Error {
     }
 
     /// A failed system call. `attempted` completes "cannot …".
+    #[cold]
     pub fn os(attempted: &str, error: &io::Error) -> Error {
         let errno = error.raw_os_error().unwrap_or(0);
         Error {
@@ -107,6 +115,8 @@ impl Error {
         self
     }
 
+    #[cold]
+    #[inline(never)]
     pub fn with_command(mut self, command: &str) -> Error {
         self.command = Some(command.into());
         self

@@ -20,10 +20,18 @@ pub unsafe fn gate(error: *mut *mut qmp_error, body: impl FnOnce() -> Result<()>
         // SAFETY: the caller's promise.
         unsafe { error.write(ptr::null_mut()) };
     }
-    let failure = match guard(body) {
-        Ok(()) => return QMP_OK,
-        Err(failure) => failure,
-    };
+    match guard(body) {
+        Ok(()) => QMP_OK,
+        // SAFETY: the caller's promise.
+        Err(failure) => unsafe { tell(error, failure) },
+    }
+}
+
+/// # Safety
+/// As for [`gate`].
+#[cold]
+#[inline(never)]
+unsafe fn tell(error: *mut *mut qmp_error, failure: Error) -> qmp_status {
     let status = failure.status as qmp_status;
     if !error.is_null() {
         // SAFETY: the caller's promise.
@@ -48,12 +56,16 @@ pub fn or_null<T>(body: impl FnOnce() -> Result<*mut T>) -> *mut T {
 }
 
 fn guard(body: impl FnOnce() -> Result<()>) -> Result<()> {
-    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
-        Err(Error::new(
-            Status::Internal,
-            "a bug in libqmp, please report it: a panic was caught",
-        ))
-    })
+    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(a_bug()))
+}
+
+#[cold]
+#[inline(never)]
+fn a_bug() -> Error {
+    Error::new(
+        Status::Internal,
+        "a bug in libqmp, please report it: a panic was caught",
+    )
 }
 
 /// Where an output goes. It holds nothing until something is given to it.
