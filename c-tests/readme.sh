@@ -21,8 +21,10 @@ for file in "$directory"/example*.c; do
     if ! grep -q '^int main' "$file"; then
         {
             printf '#include <qmp.h>\n#include <poll.h>\n#include <stdio.h>\n'
+            # A function stands first where there is one.
+            sed -n '/^static /,/^}/p' "$file"
             printf 'int main(void)\n{\nqmp_client *vm = NULL;\nqmp_error *error = NULL;\n(void)vm, (void)error;\n{\n'
-            cat "$file"
+            sed '/^static /,/^}/d' "$file"
             printf '}\nreturn 0;\n}\n'
         } >"$file.whole.c"
         file=$file.whole.c
