@@ -16,7 +16,7 @@ use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
 use super::own_loop::OwnLoop;
-use super::reconnect::Reconnecting;
+use super::reconnect::{Last, Reconnecting};
 use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
@@ -120,8 +120,7 @@ pub struct State {
     pub(super) late: Expected,
     /// Of the link. Another may follow.
     pub(super) end: Option<End>,
-    /// Of the one before.
-    pub(super) last_end: Option<End>,
+    pub(super) last: Option<Last>,
     /// Counts the sessions of the connection from 1.
     pub(super) epoch: u64,
     pub(super) reconnecting: Option<Box<Reconnecting>>,
@@ -202,7 +201,7 @@ impl Connection {
                 done: Vec::new(),
                 late: Expected::new(options.late_reply.is_some()),
                 end: None,
-                last_end: None,
+                last: None,
                 epoch: 1,
                 reconnecting: None,
                 closed: false,
@@ -255,7 +254,7 @@ impl Connection {
         if state.reconnecting.is_none() {
             state.publish_end(&end.words(), false, after);
         }
-        state.end = Some(end.clone());
+        state.set_end(end.clone());
         self.settle(state, after, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
@@ -283,7 +282,7 @@ impl Connection {
         state.idle.registration = None;
         let end = state.end.as_ref().filter(|_| self.recorder.is_some());
         let ended = end.map_or(CLOSED.into(), |end| end.words().into());
-        let listener = state.reconnecting.take();
+        let listener = self.stop_coming_back(&mut state, &mut after);
         let callbacks: Vec<_> = state
             .subscriptions
             .iter_mut()
@@ -316,6 +315,9 @@ impl Connection {
     ) {
         let ended: Vec<_> = state.session.pending.end().collect();
         for (id, fate) in ended {
+            if state.is_handshake(id) {
+                continue;
+            }
             let outcome = match failure(fate) {
                 Some(failure) => Err(failure),
                 None => Text::copy("{}").ok_or(Failure::NoMemory),

@@ -6,7 +6,7 @@
 //! at one that had a reader when it fired, at every tick, and arms it when it is quiet: connecting
 //! and a connection in steady use cost no epoll system call at all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::alarms::Alarms;
 use super::connection::Connection;
 use super::lock::Lock;
 use super::own_loop::{self, OwnLoop};
@@ -39,8 +40,8 @@ enum Mail {
     /// A connection that is watched from now on.
     Add(u64, Weak<Connection>),
     Remove(u64),
-    /// A connection that has something to do then, if not before.
-    Alarm(Instant, Weak<Connection>),
+    /// When a connection has something to do, if not before.
+    Alarm(Weak<Connection>, Option<Instant>),
 }
 
 struct IoThread {
@@ -72,25 +73,16 @@ enum Place {
 pub fn register(connection: &Arc<Connection>) -> io::Result<Registration> {
     let thread = running()?;
     let token = thread.next_token.fetch_add(1, Ordering::Relaxed);
-    thread.post(Mail::Add(token, Arc::downgrade(connection)));
-    fence(Ordering::SeqCst);
-    if !thread.ticking.load(Ordering::SeqCst) {
-        thread.wake.set();
-    }
+    thread.post_now(Mail::Add(token, Arc::downgrade(connection)));
     Ok(Registration {
         place: Place::Thread(thread, token),
         added: false,
     })
 }
 
-/// Has [`Connection::tend`] called at that time. It may be called for less.
-pub fn set_alarm(connection: Weak<Connection>, at: Instant) -> io::Result<()> {
-    let thread = running()?;
-    thread.post(Mail::Alarm(at, connection));
-    fence(Ordering::SeqCst);
-    if !thread.ticking.load(Ordering::SeqCst) {
-        thread.wake.set();
-    }
+/// Has [`Connection::tend`] called at that time, and no more at the one that was set before. It may be called for less.
+pub fn set_alarm(connection: Weak<Connection>, at: Option<Instant>) -> io::Result<()> {
+    running()?.post_now(Mail::Alarm(connection, at));
     Ok(())
 }
 
@@ -171,6 +163,15 @@ impl IoThread {
             self.wake.set();
         }
     }
+
+    /// For what cannot wait for longer than a tick.
+    fn post_now(&self, mail: Mail) {
+        self.post(mail);
+        fence(Ordering::SeqCst);
+        if !self.ticking.load(Ordering::SeqCst) {
+            self.wake.set();
+        }
+    }
 }
 
 /// A connection that is new, or had a reader when it fired.
@@ -185,9 +186,7 @@ struct Loop {
     inbox: Receiver<Mail>,
     connections: HashMap<u64, Weak<Connection>>,
     busy: Vec<Busy>,
-    /// By their times, and a number of their own.
-    alarms: BTreeMap<(Instant, u64), Weak<Connection>>,
-    last_alarm: u64,
+    alarms: Alarms<Connection>,
 }
 
 impl Loop {
@@ -197,8 +196,7 @@ impl Loop {
             inbox,
             connections: HashMap::new(),
             busy: Vec::new(),
-            alarms: BTreeMap::new(),
-            last_alarm: 0,
+            alarms: Alarms::new(),
         }
     }
 
@@ -253,31 +251,21 @@ impl Loop {
                 Mail::Remove(token) => {
                     self.connections.remove(&token);
                 }
-                Mail::Alarm(at, connection) => {
-                    self.last_alarm += 1;
-                    self.alarms.insert((at, self.last_alarm), connection);
-                }
+                Mail::Alarm(connection, at) => self.alarms.set(connection, at),
             }
         }
     }
 
     /// Rounded up to what epoll counts in.
     fn until_alarm(&self) -> Option<Duration> {
-        let ((at, _), _) = self.alarms.first_key_value()?;
+        let at = self.alarms.next()?;
         Some(at.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
 
     fn ring(&mut self) {
-        while let Some(alarm) = self.alarms.first_entry() {
-            if !alarm
-                .key()
-                .0
-                .saturating_duration_since(Instant::now())
-                .is_zero()
-            {
-                return;
-            }
-            if let Some(connection) = alarm.remove().upgrade() {
+        let now = Instant::now();
+        while let Some(connection) = self.alarms.pop(now) {
+            if let Some(connection) = connection.upgrade() {
                 // As in `serve`.
                 let _ = panic::catch_unwind(AssertUnwindSafe(|| connection.tend()));
             }

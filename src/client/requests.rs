@@ -96,7 +96,7 @@ impl Connection {
         let Some(outcome) = state.take_outcome(id) else {
             return;
         };
-        let end = state.end.clone();
+        let end = state.latest_end().cloned();
         let waiting = state.watchers.callbacks.remove(&id);
         drop(state);
         if let Some(waiting) = waiting {
@@ -136,7 +136,7 @@ impl Request {
                 return Some(Err(e));
             }
             let outcome = state.take_outcome(self.id)?;
-            Some(Ok((outcome, state.end.clone())))
+            Some(Ok((outcome, state.latest_end().cloned())))
         });
         match outcome {
             Ok(taken) => {

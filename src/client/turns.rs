@@ -15,11 +15,12 @@ use super::callbacks::Job;
 use super::connection::{Connection, Guard, Outcome, Reader, State};
 use super::failure::End;
 use super::log::Notes;
+use super::reconnect::Reconnecting;
 use super::wait::{Stop, Wait};
 use crate::session::pending::Abandoned;
 use crate::sys::eventfd::EventFd;
 use crate::sys::poll::Direction;
-use crate::transport::RECEIVE_WAIT;
+use crate::transport::{self, RECEIVE_WAIT, Target};
 use crate::wire::transcript::Entry;
 
 /// What follows from a step under the lock and must happen after it: threads to wake, lines to log,
@@ -37,6 +38,10 @@ pub(super) struct Aftermath<'a> {
     pub descriptors: Vec<OwnedFd>,
     /// Commands whose replies came after their calls gave up.
     pub late: Vec<(String, Outcome)>,
+    /// A VM that may be stuck in its start.
+    pub kick: Option<Target>,
+    /// What is left of coming back: a listener's file goes with it.
+    pub given_up: Option<Box<Reconnecting>>,
     connection: &'a Connection,
 }
 
@@ -50,6 +55,8 @@ impl<'a> Aftermath<'a> {
             batches: Vec::new(),
             descriptors: Vec::new(),
             late: Vec::new(),
+            kick: None,
+            given_up: None,
             connection,
         }
     }
@@ -75,6 +82,10 @@ impl<'a> Aftermath<'a> {
         }
         self.connection.word.wake(mem::take(&mut self.wakes));
         self.descriptors.clear();
+        drop(self.given_up.take());
+        if let Some(target) = self.kick.take() {
+            transport::kick(&target);
+        }
         for (batch, tag) in self.batches.drain(..) {
             batch.finished(tag);
         }

@@ -6,36 +6,31 @@
 //! loop, and the greeting and the reply to the negotiation are taken up by whoever reads them. A new socket is put in only while
 //! both roles are at home, so that their holders never meet another one than they began with.
 
-use std::io;
+mod attempt;
+mod handshake;
+
 use std::mem;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::connect::fresh_handshake_id;
-use super::connection::{Connection, Guard, Link, Outcome, Reader, State, first_framer};
-use super::execute::check;
+use super::connect::random;
+use super::connection::{Connection, State};
 use super::failure::End;
 use super::io_thread::{self, Registration};
 use super::log::Level;
 use super::options::Options;
 use super::turns::Aftermath;
 use crate::session::backoff::Backoff;
-use crate::session::dialect::Opening;
-use crate::session::events::{KIND_DISCONNECTED, KIND_RECONNECTED};
-use crate::sys::epoll::Interest;
+use crate::session::events::KIND_DISCONNECTED;
+use crate::session::power::Power;
 use crate::sys::peer::{self, Credentials};
-use crate::sys::poll::{self, Direction};
 use crate::sys::sync::Instant;
-use crate::transport::{self, Attempt, Listener, Pending, Socket, Target};
-use crate::wire::command::{self, Band};
+use crate::transport::{Listener, Pending, Target};
 use crate::wire::quote;
 
-/// How long one attempt may take, from the connected socket to the reply to the negotiation.
-const ATTEMPT: Duration = Duration::from_secs(10);
-/// How long a new peer is left in peace before it is kicked, or asked anew.
-const NUDGE: Duration = Duration::from_secs(1);
-/// When a role is still out, or accepting fails.
+use handshake::Handshake;
+
+/// When a role is still out.
 const SOON: Duration = Duration::from_millis(2);
 
 /// Where the next socket comes from.
@@ -44,6 +39,7 @@ pub(super) enum Way {
     Accept(Listener),
 }
 
+/// Of a connection that comes back, until it has given up.
 pub(super) struct Reconnecting {
     way: Way,
     backoff: Backoff,
@@ -56,8 +52,8 @@ pub(super) struct Reconnecting {
     /// Of the last session.
     peer: Option<Peer>,
     wants_out_of_band: bool,
-    /// The listener's.
-    registration: Option<Registration>,
+    /// As it is set.
+    alarm: Option<Instant>,
 }
 
 enum Phase {
@@ -72,19 +68,12 @@ enum Phase {
         registration: Registration,
         until: Instant,
     },
-    Accepting,
+    /// The listener is looked at when it is ready, if it is registered, and at a certain time.
+    Accepting {
+        registration: Option<Registration>,
+        again: Option<Instant>,
+    },
     Handshaking(Handshake),
-    /// Given up.
-    Over,
-}
-
-struct Handshake {
-    /// Of the negotiation, or the sync, once it is under way.
-    id: Option<u64>,
-    until: Instant,
-    nudge: Option<Instant>,
-    /// What the peer had against it.
-    refused: Option<String>,
 }
 
 /// A process has its number to itself only while it lives.
@@ -102,6 +91,17 @@ impl Peer {
     }
 }
 
+/// The session before the link of the moment.
+pub(super) struct Last {
+    end: End,
+    power: Power,
+}
+
+/// None of the times here is too far ahead for the clock.
+fn after(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now)
+}
+
 impl Connection {
     /// From now on the connection comes back.
     pub(super) fn come_back(&self, way: Way, backoff: Backoff, options: &Options) {
@@ -117,7 +117,7 @@ impl Connection {
             why: String::new(),
             peer,
             wants_out_of_band: options.out_of_band,
-            registration: None,
+            alarm: None,
         }));
         if let Some(end) = state.end.clone() {
             // It has ended already.
@@ -149,59 +149,73 @@ impl Connection {
             _ => return,
         }
         self.pause(state, after);
+        self.update_alarm(state, after);
     }
 
     /// Until the next attempt, if there is to be one.
-    fn pause(&self, state: &mut State, after: &mut Aftermath<'_>) {
+    fn pause(&self, state: &mut State, aftermath: &mut Aftermath<'_>) {
         let Some(reconnecting) = &mut state.reconnecting else {
             return;
         };
-        let now = Instant::now();
         if reconnecting.is_out_of_time() {
-            return self.give_up_coming_back(state, after);
+            return self.give_up_coming_back(state, aftermath);
         }
-        let mut due = None;
-        reconnecting.phase = match reconnecting.way {
+        let now = Instant::now();
+        let phase = match reconnecting.way {
             Way::Dial(_) => {
-                let pause = reconnecting
-                    .backoff
-                    .pause(reconnecting.attempts, fresh_handshake_id());
+                let pause = reconnecting.backoff.pause(reconnecting.attempts, random());
                 reconnecting.attempts = reconnecting.attempts.saturating_add(1);
-                // What the clock cannot hold is never.
-                let until = now.checked_add(pause).unwrap_or(now);
-                due = Some(until);
-                Phase::Pausing { until }
+                Phase::Pausing {
+                    until: after(now, pause),
+                }
             }
-            Way::Accept(_) => Phase::Accepting,
+            Way::Accept(_) => Phase::Accepting {
+                registration: None,
+                again: Some(now),
+            },
         };
-        let end = reconnecting.end_of_all();
-        self.set_alarm(state, due.into_iter().chain(end).min(), after);
-        if due.is_none() {
-            self.listen_again(state, after);
-        }
+        reconnecting.enter(phase);
     }
 
     fn give_up_coming_back(&self, state: &mut State, after: &mut Aftermath<'_>) {
-        let Some(reconnecting) = &mut state.reconnecting else {
+        let Some(reconnecting) = &state.reconnecting else {
             return;
         };
-        reconnecting.phase = Phase::Over;
         let words = reconnecting.words();
         state.publish_end(&words, false, after);
+        after.given_up = self.stop_coming_back(state, after);
         after.wakes |= state.asleep(!0);
         state.update_signal();
-        self.set_alarm(state, None, after);
         after
             .notes
             .add(Level::Warn, || format!("given up: {words}"));
     }
 
-    fn set_alarm(&self, state: &mut State, at: Option<Instant>, after: &mut Aftermath<'_>) {
+    /// What is left of it is to be dropped without the lock.
+    pub(super) fn stop_coming_back(
+        &self,
+        state: &mut State,
+        after: &mut Aftermath<'_>,
+    ) -> Option<Box<Reconnecting>> {
+        state.reconnecting.as_mut()?.enter(Phase::Trying);
+        self.update_alarm(state, after);
+        state.reconnecting.take()
+    }
+
+    /// Sets it to when something is due, if that has changed.
+    fn update_alarm(&self, state: &mut State, after: &mut Aftermath<'_>) {
+        let due = state.due();
+        let Some(reconnecting) = state.reconnecting.as_deref_mut() else {
+            return;
+        };
+        if reconnecting.alarm == due && due.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        reconnecting.alarm = due;
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
         let set = match &state.own_loop {
-            Some(own) => own
-                .timer
-                .set(at.map(|at| at.saturating_duration_since(Instant::now()))),
-            None => at.map_or(Ok(()), |at| io_thread::set_alarm(self.weak_self(), at)),
+            Some(own) => own.timer.set(due.map(left)),
+            None => io_thread::set_alarm(self.weak_self(), due),
         };
         if let Err(e) = set {
             after
@@ -212,342 +226,54 @@ impl Connection {
 
     /// Does what is due. Call without the lock and without a role.
     pub(super) fn tend(&self) {
-        let mut after = Aftermath::new(self);
+        let mut aftermath = Aftermath::new(self);
         let mut state = self.state.lock();
-        let now = Instant::now();
         let roles_are_home = state.reader.is_some() && state.writer.is_some();
-        let Some(reconnecting) = &mut state.reconnecting else {
-            return;
-        };
-        let out_of_time = reconnecting.is_out_of_time();
-        let end_of_all = reconnecting.end_of_all();
-        match &mut reconnecting.phase {
-            Phase::Up | Phase::Over | Phase::Trying => {}
-            Phase::Pausing { .. } | Phase::Connecting { .. } | Phase::Accepting if out_of_time => {
-                self.give_up_coming_back(&mut state, &mut after);
-            }
-            Phase::Pausing { until } if now < *until => {
-                let due = [Some(*until), end_of_all].into_iter().flatten().min();
-                self.set_alarm(&mut state, due, &mut after);
-            }
-            Phase::Pausing { .. } | Phase::Accepting if !roles_are_home => {
-                self.set_alarm(&mut state, now.checked_add(SOON), &mut after);
-            }
-            Phase::Pausing { .. } => state = self.dial(state, &mut after),
-            Phase::Connecting { pending, until, .. } => {
-                let ready = poll::wait(
-                    pending.as_fd(),
-                    Direction::Write,
-                    [None; 2],
-                    Some(Duration::ZERO),
-                );
-                let over = now >= *until;
-                match ready {
-                    Ok(false) if over => {
-                        self.fail_attempt(&mut state, "no connection in time", &mut after);
-                    }
-                    Ok(false) => self.await_pending(&mut state, &mut after),
-                    Ok(true) => self.finish_dialling(&mut state, &mut after),
-                    Err(e) => self.fail_attempt(&mut state, &e.to_string(), &mut after),
-                }
-            }
-            Phase::Accepting => self.accept(&mut state, &mut after),
-            Phase::Handshaking(_) => self.tend_handshake(&mut state, now, &mut after),
-        }
-        drop(self.flush(state, &mut after));
-        after.wake();
-        after.tell();
-    }
-
-    fn fail_attempt(&self, state: &mut State, why: &str, after: &mut Aftermath<'_>) {
-        after.notes.add(Level::Debug, || {
-            format!("an attempt to reconnect failed: {why}")
-        });
-        if let Some(reconnecting) = &mut state.reconnecting {
-            why.clone_into(&mut reconnecting.why);
-        }
-        self.pause(state, after);
-    }
-
-    fn dial<'a>(&'a self, mut state: Guard<'a>, after: &mut Aftermath<'_>) -> Guard<'a> {
-        let Some(Reconnecting {
-            way: Way::Dial(target),
-            phase,
-            ..
-        }) = state.reconnecting.as_deref_mut()
-        else {
-            return state;
-        };
-        *phase = Phase::Trying;
-        let target = target.clone();
-        drop(state);
-        let attempt = transport::attempt(&target);
-        let mut state = self.state.lock();
-        if state.closed {
-            return state;
-        }
-        match attempt {
-            Ok(Attempt::Connected(socket)) => self.put_in(&mut state, socket, None, after),
-            Ok(Attempt::InProgress(pending)) => {
-                let until = Instant::now().checked_add(ATTEMPT);
-                match (
-                    self.new_registration(&state),
-                    until,
-                    &mut state.reconnecting,
-                ) {
-                    (Ok(registration), Some(until), Some(reconnecting)) => {
-                        reconnecting.phase = Phase::Connecting {
-                            pending,
-                            registration,
-                            until,
-                        };
-                        self.await_pending(&mut state, after);
-                    }
-                    (Err(e), ..) => self.fail_attempt(&mut state, &e.to_string(), after),
-                    _ => {}
-                }
-            }
-            Err(e) => self.fail_attempt(&mut state, &e.to_string(), after),
-        }
-        state
-    }
-
-    fn new_registration(&self, state: &State) -> io::Result<Registration> {
-        match (&state.own_loop, self.shared_self()) {
-            (Some(own), _) => Ok(Registration::own(own.clone())),
-            (None, Some(this)) => io_thread::register(&this),
-            // It is being dropped.
-            (None, None) => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    fn await_pending(&self, state: &mut State, after: &mut Aftermath<'_>) {
         let Some(reconnecting) = state.reconnecting.as_deref_mut() else {
             return;
         };
-        let end_of_all = reconnecting.end_of_all();
-        let Phase::Connecting {
-            pending,
-            registration,
-            until,
-        } = &mut reconnecting.phase
-        else {
-            return;
-        };
-        let due = end_of_all.map_or(*until, |end| end.min(*until));
-        match registration.arm(pending.as_fd(), WRITE) {
-            Ok(()) => self.set_alarm(state, Some(due), after),
-            Err(e) => self.fail_attempt(state, &e.to_string(), after),
-        }
-    }
-
-    fn finish_dialling(&self, state: &mut State, after: &mut Aftermath<'_>) {
-        let Some(reconnecting) = state.reconnecting.as_deref_mut() else {
-            return;
-        };
-        match mem::replace(&mut reconnecting.phase, Phase::Trying) {
-            Phase::Connecting {
-                pending,
-                registration,
-                ..
-            } => match pending.finish() {
-                Ok(socket) => self.put_in(state, socket, Some(registration), after),
-                Err(e) => self.fail_attempt(state, &e.to_string(), after),
-            },
-            other => reconnecting.phase = other,
-        }
-    }
-
-    fn listen_again(&self, state: &mut State, after: &mut Aftermath<'_>) {
-        let registered = match &state.reconnecting {
-            Some(reconnecting) if reconnecting.registration.is_some() => Ok(None),
-            _ => self.new_registration(state).map(Some),
-        };
-        let armed = registered.and_then(|fresh| match state.reconnecting.as_deref_mut() {
-            Some(Reconnecting {
-                way: Way::Accept(listener),
-                registration,
-                ..
-            }) => {
-                if fresh.is_some() {
-                    *registration = fresh;
-                }
-                registration
-                    .as_mut()
-                    .map_or(Ok(()), |it| it.arm(listener.as_fd(), READ))
-            }
-            _ => Ok(()),
-        });
-        if let Err(e) = armed {
-            after.notes.add(Level::Warn, || {
-                format!("cannot wait for the VM to connect: {e}")
-            });
-            self.set_alarm(state, Instant::now().checked_add(NUDGE), after);
-        }
-    }
-
-    fn accept(&self, state: &mut State, after: &mut Aftermath<'_>) {
-        let Some(Reconnecting {
-            way: Way::Accept(listener),
-            ..
-        }) = state.reconnecting.as_deref()
-        else {
-            return;
-        };
-        match listener.accept().and_then(Socket::accepted) {
-            Ok(socket) => self.put_in(state, socket, None, after),
-            Err(e) => {
-                if e.kind() != io::ErrorKind::WouldBlock {
-                    after
-                        .notes
-                        .add(Level::Warn, || format!("cannot accept the VM: {e}"));
-                    return self.set_alarm(state, Instant::now().checked_add(NUDGE), after);
-                }
-                let end = state.reconnecting.as_ref().and_then(|it| it.end_of_all());
-                self.set_alarm(state, end, after);
-                self.listen_again(state, after);
-            }
-        }
-    }
-
-    /// A new socket. Both roles are at home.
-    fn put_in(
-        &self,
-        state: &mut State,
-        socket: Socket,
-        registration: Option<Registration>,
-        after: &mut Aftermath<'_>,
-    ) {
-        let link: Link = Arc::new(socket);
-        if let Err(e) = self.check_peer(&*link) {
-            return self.fail_attempt(state, &e.message, after);
-        }
-        let registration = match registration.map_or_else(|| self.new_registration(state), Ok) {
-            Ok(registration) => registration,
-            Err(e) => return self.fail_attempt(state, &e.to_string(), after),
-        };
-        let framer = first_framer(self.dialect, self.max_message_bytes);
-        state.reader = Some(Box::new(Reader {
-            framer,
-            link: link.clone(),
-        }));
-        state.writer = Some(link.clone());
-        state.link = link;
-        state.last_end = state.end.take();
-        state.blocked = false;
-        state.send_error = None;
-        state.session.restart(self.dialect);
-        state.late.forget();
-        state.idle.registration = Some(registration);
-        state.idle.armed = None;
-        state.idle.watched = false;
         let now = Instant::now();
-        let id = match self.dialect.opening {
-            Opening::Greeting { .. } => None,
-            Opening::Sync { command } => {
-                let number = fresh_handshake_id();
-                state.session.sync(command, number, number);
-                Some(number)
-            }
-        };
-        if let Some(reconnecting) = &mut state.reconnecting {
-            let nudge = now.checked_add(NUDGE);
-            reconnecting.phase = Phase::Handshaking(Handshake {
-                id,
-                until: now.checked_add(ATTEMPT).unwrap_or(now),
-                nudge,
-                refused: None,
-            });
-            self.set_alarm(state, nudge, after);
+        let out_of_time = reconnecting.is_out_of_time();
+        match &mut reconnecting.phase {
+            Phase::Up | Phase::Trying => {}
+            Phase::Handshaking(_) => self.tend_handshake(&mut state, now, &mut aftermath),
+            _ if out_of_time => self.give_up_coming_back(&mut state, &mut aftermath),
+            Phase::Pausing { until } if now < *until => {}
+            Phase::Pausing { until } if !roles_are_home => *until = after(now, SOON),
+            Phase::Pausing { .. } => state = self.dial(state, &mut aftermath),
+            Phase::Connecting { .. } => self.look_at_pending(&mut state, now, &mut aftermath),
+            Phase::Accepting { again, .. } if !roles_are_home => *again = Some(after(now, SOON)),
+            Phase::Accepting { .. } => self.accept(&mut state, now, &mut aftermath),
         }
-        // Whoever waits may read it.
-        after.wakes |= state.asleep(!0);
-        self.arm(state);
-    }
-
-    fn tend_handshake(&self, state: &mut State, now: Instant, after: &mut Aftermath<'_>) {
-        let Some(reconnecting) = state.reconnecting.as_deref_mut() else {
-            return;
-        };
-        let Phase::Handshaking(handshake) = &mut reconnecting.phase else {
-            return;
-        };
-        if let Some(words) = handshake.refused.take() {
-            return self.finish(state, End::Refused(words), after);
-        }
-        if now >= handshake.until {
-            return self.finish(state, End::Silent(ATTEMPT), after);
-        }
-        if handshake.nudge.is_some_and(|at| now >= at) {
-            handshake.nudge = None;
-            match (self.dialect.opening, &reconnecting.way) {
-                (Opening::Greeting { .. }, Way::Dial(target)) => transport::kick(target),
-                (Opening::Greeting { .. }, Way::Accept(_)) => {}
-                (Opening::Sync { command }, _) => {
-                    let number = fresh_handshake_id();
-                    handshake.id = Some(number);
-                    handshake.nudge = now.checked_add(NUDGE);
-                    state.session.sync(command, number, number);
-                }
-            }
-        }
-        let due = state.due();
-        self.set_alarm(state, due, after);
-    }
-
-    /// After reading: what a handshake under way needs next. The lock is not held.
-    pub(super) fn carry_on_handshake(&self, after: &mut Aftermath<'_>) {
-        let mut state = self.state.lock();
-        if state.is_handshaking() {
-            self.tend_handshake(&mut state, Instant::now(), after);
-            drop(self.flush(state, after));
-        }
-    }
-
-    /// The greeting of a new link.
-    pub(super) fn greeted_again(&self, state: &mut State) {
-        let Opening::Greeting { negotiation } = self.dialect.opening else {
-            return;
-        };
-        let Some(reconnecting) = &mut state.reconnecting else {
-            return;
-        };
-        let Phase::Handshaking(handshake) = &mut reconnecting.phase else {
-            return;
-        };
-        let offered = state
-            .session
-            .greeting
-            .as_ref()
-            .is_some_and(|it| it.offers("oob"));
-        let wanted = reconnecting.wants_out_of_band && offered;
-        let arguments = check(negotiation, wanted.then_some("{\"enable\": [\"oob\"]}"));
-        let id = fresh_handshake_id();
-        let bytes = arguments
-            .ok()
-            .and_then(|it| command::encode(Band::InBand, negotiation, it.as_ref(), id));
-        match bytes {
-            Some(bytes) => {
-                handshake.id = Some(id);
-                state.session.pending.submit(id, bytes, id, false);
-            }
-            None => handshake.refused = Some("no memory".to_owned()),
-        }
+        self.update_alarm(&mut state, &mut aftermath);
+        drop(self.flush(state, &mut aftermath));
+        aftermath.wake();
+        aftermath.tell();
     }
 }
 
-const READ: Interest = Interest {
-    read: true,
-    write: false,
-    end: false,
-};
-const WRITE: Interest = Interest {
-    read: false,
-    write: true,
-    end: false,
-};
-
 impl Reconnecting {
+    fn enter(&mut self, phase: Phase) {
+        match (mem::replace(&mut self.phase, phase), &self.way) {
+            (
+                Phase::Connecting {
+                    pending,
+                    registration,
+                    ..
+                },
+                _,
+            ) => registration.remove(pending.as_fd()),
+            (
+                Phase::Accepting {
+                    registration: Some(registration),
+                    ..
+                },
+                Way::Accept(listener),
+            ) => registration.remove(listener.as_fd()),
+            _ => {}
+        }
+    }
+
     fn end_of_all(&self) -> Option<Instant> {
         self.backoff
             .total
@@ -572,8 +298,7 @@ impl Reconnecting {
 impl State {
     /// Nothing more can come: no link, and no other one will be.
     pub(super) fn is_over(&self) -> bool {
-        let gone = |it: &Reconnecting| matches!(it.phase, Phase::Over);
-        self.closed || (self.end.is_some() && self.reconnecting.as_deref().is_none_or(gone))
+        self.closed || (self.end.is_some() && self.reconnecting.is_none())
     }
 
     /// There is a session: commands can be sent.
@@ -587,23 +312,59 @@ impl State {
         self.reconnecting.as_deref().is_some_and(handshaking)
     }
 
+    /// A new link takes the place of the one that ended.
+    fn keep_last(&mut self) {
+        if let Some(end) = self.end.take() {
+            let power = mem::take(&mut self.session.power);
+            self.last = Some(Last { end, power });
+        }
+    }
+
+    /// An end that counts as its session's own, for an attempt that comes to nothing is no session.
+    pub(super) fn set_end(&mut self, end: End) {
+        self.end = Some(end);
+        if self.is_handshaking() {
+            if let Some(last) = self.last.take() {
+                self.session.power = last.power;
+                self.end = Some(last.end);
+            }
+        }
+    }
+
+    fn is_session(&self, epoch: u64) -> bool {
+        self.epoch == epoch && !self.is_handshaking()
+    }
+
     /// How that session ended. None: it has not.
     pub(super) fn end_of(&self, epoch: u64) -> Option<&End> {
-        if self.epoch == epoch && !self.is_handshaking() {
+        if self.is_session(epoch) {
             self.end.as_ref()
         } else {
-            self.end.as_ref().or(self.last_end.as_ref())
+            self.latest_end()
+        }
+    }
+
+    /// How the last session that has ended did.
+    pub(super) fn latest_end(&self) -> Option<&End> {
+        let last = self.last.as_ref().map(|last| &last.end);
+        self.end.as_ref().or(last)
+    }
+
+    pub(super) fn power_of(&self, epoch: u64) -> &Power {
+        match &self.last {
+            Some(last) if !self.is_session(epoch) => &last.power,
+            _ => &self.session.power,
         }
     }
 
     /// When [`Connection::tend`] has something to do without a descriptor telling.
-    pub(super) fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Instant> {
         let reconnecting = self.reconnecting.as_deref()?;
         let due = match &reconnecting.phase {
-            Phase::Up | Phase::Trying | Phase::Over => return None,
+            Phase::Up | Phase::Trying => return None,
+            Phase::Handshaking(handshake) => return Some(handshake.due()),
             Phase::Pausing { until } | Phase::Connecting { until, .. } => Some(*until),
-            Phase::Accepting => None,
-            Phase::Handshaking(it) => return it.nudge.into_iter().chain([it.until]).min(),
+            Phase::Accepting { again, .. } => *again,
         };
         due.into_iter().chain(reconnecting.end_of_all()).min()
     }
@@ -626,62 +387,6 @@ impl State {
         reconnecting.unwrap_or_default()
     }
 
-    pub(super) fn is_handshake(&self, id: u64) -> bool {
-        let Some(Phase::Handshaking(handshake)) = self.reconnecting.as_deref().map(|it| &it.phase)
-        else {
-            return false;
-        };
-        handshake.id == Some(id)
-    }
-
-    /// The outcome of the negotiation, or the sync.
-    pub(super) fn handshake_answered(&mut self, outcome: Outcome, after: &mut Aftermath<'_>) {
-        let peer = self.link.peer().map(Peer::of);
-        let Some(reconnecting) = self.reconnecting.as_deref_mut() else {
-            return;
-        };
-        let Phase::Handshaking(handshake) = &mut reconnecting.phase else {
-            return;
-        };
-        if outcome.is_err() {
-            handshake.refused = Some("it refused the handshake".to_owned());
-            return;
-        }
-        let offered = self
-            .session
-            .greeting
-            .as_ref()
-            .is_some_and(|it| it.offers("oob"));
-        if reconnecting.wants_out_of_band && offered {
-            self.session.pending.allow_out_of_band();
-        }
-        reconnecting.phase = Phase::Up;
-        let down = reconnecting.down.elapsed().as_millis();
-        let before = mem::replace(&mut reconnecting.peer, peer);
-        let pid = peer.map_or("null".to_owned(), |peer| peer.pid.to_string());
-        let another = match (before, peer) {
-            (Some(before), Some(peer)) => {
-                if before == peer {
-                    "false"
-                } else {
-                    "true"
-                }
-            }
-            _ => "null",
-        };
-        self.epoch += 1;
-        let data = format!(
-            "{{\"epoch\": {}, \"pid\": {pid}, \"another-process\": {another}, \"down-ms\": {down}}}",
-            self.epoch
-        );
-        self.publish_own(KIND_RECONNECTED, "RECONNECTED", &data, after);
-        after
-            .notes
-            .add(Level::Info, || format!("connected again: {data}"));
-        after.wakes |= self.asleep(!0);
-        self.update_signal();
-    }
-
     /// The connection's end is told to every subscription, and to the client's own queue, if it lives on.
     pub(super) fn publish_end(&mut self, cause: &str, comes_back: bool, after: &mut Aftermath<'_>) {
         let data = format!(
@@ -690,5 +395,25 @@ impl State {
             self.epoch
         );
         self.publish_own(KIND_DISCONNECTED, "DISCONNECTED", &data, after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_spreads_the_pauses_over_what_jitter_allows() {
+        let backoff = Backoff {
+            first: Duration::from_secs(100),
+            factor: 1.0,
+            cap: Duration::from_secs(100),
+            jitter: 1.0,
+            total: None,
+        };
+        let pauses: Vec<_> = (0..64).map(|_| backoff.pause(0, random())).collect();
+        let half = Duration::from_secs(50);
+        assert!(pauses.iter().any(|pause| *pause < half), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause > half), "{pauses:?}");
     }
 }
