@@ -85,8 +85,8 @@ pub unsafe extern "C" fn qmp_connect(
 ///
 /// address: where to listen, in qmp_connect's forms, but for fd:N: "/path" or "unix:/path", with the
 /// permissions that the umask leaves; "abstract:NAME"; "tcp:HOST:PORT". A socket file that is there and on which
-/// nobody listens any more is replaced. options, timeout_ms, cancel, client, error: as with qmp_connect;
-/// the time counts for the VM to come and for the handshake.
+/// nobody listens any more is replaced. options: settings, copied; NULL for the defaults. timeout_ms, cancel,
+/// client, error: as with qmp_connect; the time counts for the VM to come and for the handshake.
 ///
 /// The first that connects is the VM. With qmp_options_set_reconnect the client listens on as long as it
 /// lives, and takes the next VM that comes when the connection has ended; the pauses do not matter then,
