@@ -305,8 +305,58 @@ static void f89_it_is_closed_in_every_phase(void)
     forget_place();
 }
 
-static qmp_client *to_close;
 static atomic_bool closed;
+static qmp_client *crowded;
+static atomic_int calls;
+
+static void *call_until_closed(void *data)
+{
+    qmp_status status = QMP_OK;
+    while (status == QMP_OK || status == QMP_ERR_DISCONNECTED || status == QMP_ERR_TIMEOUT) {
+        qmp_event *event = NULL;
+        status = data ? qmp_poll_event(crowded, 5, NULL, &event, NULL) : execute(crowded, "query-name");
+        qmp_event_free(event);
+        atomic_fetch_add(&calls, 1);
+    }
+    CHECK(status == QMP_ERR_CLOSED || status == QMP_ERR_INVALID_HANDLE);
+    return NULL;
+}
+
+static void *disconnect_until_closed(void *mock)
+{
+    while (!atomic_load(&closed)) {
+        CHECK_STATUS(qmp_mock_disconnect(mock, NULL), QMP_OK);
+        nap();
+    }
+    return NULL;
+}
+
+static void f13_f89_it_is_closed_among_comings_and_goings(void)
+{
+    for (int round = 0; round < rounds(60); round++) {
+        qmp_mock *vm = vm_begins();
+        qmp_options *options = returning();
+        pthread_t threads[6];
+        CHECK_STATUS(qmp_options_set_reconnect(options, 1, 1, 1, 0.5, QMP_FOREVER), QMP_OK);
+        CHECK_STATUS(qmp_options_set_own_loop(options, round % 3 == 0), QMP_OK);
+        crowded = connect_with(options, address);
+        REQUIRE(crowded);
+        atomic_store(&closed, false);
+        atomic_store(&calls, 0);
+        for (int i = 0; i < 5; i++)
+            pthread_create(&threads[i], NULL, call_until_closed, i == 0 ? (void *)vm : NULL);
+        pthread_create(&threads[5], NULL, disconnect_until_closed, vm);
+        CHECK_SOON(atomic_load(&calls) > 10 * (round % 7));
+        CHECK_STATUS(qmp_close(crowded), QMP_OK);
+        atomic_store(&closed, true);
+        for (int i = 0; i < 6; i++)
+            pthread_join(threads[i], NULL);
+        CHECK_STATUS(qmp_mock_stop(vm), QMP_OK);
+    }
+    forget_place();
+}
+
+static qmp_client *to_close;
 
 static void close_when_told(void *user_data, const qmp_event *event)
 {
@@ -450,6 +500,7 @@ int main(void)
     RUN(f13_it_gives_up_in_a_pause);
     RUN(f13_it_gives_up_on_a_silent_one);
     RUN(f89_it_is_closed_in_every_phase);
+    RUN(f13_f89_it_is_closed_among_comings_and_goings);
     RUN(f98_it_is_closed_from_its_callback);
     RUN(f98_f111_it_is_closed_from_its_logger);
     RUN(f13_f103_it_comes_back_when_descriptors_are_there_again);

@@ -258,8 +258,14 @@ impl Loop {
 
     /// Rounded up to what epoll counts in.
     fn until_alarm(&self) -> Option<Duration> {
-        let at = self.alarms.next()?;
-        Some(at.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+        let left = self
+            .alarms
+            .next()?
+            .saturating_duration_since(Instant::now());
+        Some(match left {
+            Duration::ZERO => left,
+            _ => left + Duration::from_millis(1),
+        })
     }
 
     fn ring(&mut self) {
