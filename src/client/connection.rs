@@ -242,7 +242,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the connection for good: whoever waits is told, what was received stays readable.
+    /// The end of the link: whoever waits is told, what was received stays readable.
     pub(super) fn finish(&self, state: &mut State, end: End, after: &mut Aftermath<'_>) {
         if state.end.is_some() {
             return;
