@@ -195,11 +195,6 @@ static void serve_http(peer *peer)
     peer_wait_end(peer);
 }
 
-static void serve_in_silence(peer *peer)
-{
-    peer_wait_end(peer);
-}
-
 static void f14_f16_a_stranger_comes(void)
 {
     qmp_client *client = NULL;

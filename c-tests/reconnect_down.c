@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A client that comes back, while there is no session: its calls, its end, and whom it meets instead of the VM. */
 #include "support/child.h"
-#include "support/directory.h"
 #include "support/mocked.h"
 #include "support/returning.h"
-#include "support/server.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,34 +14,6 @@
 #include <unistd.h>
 
 static qmp_error *error;
-static char directory[64], address[96];
-
-/* A place for VMs to come and go. */
-static qmp_mock *vm_begins(void)
-{
-    qmp_mock *mock = NULL;
-    if (!*directory)
-        directory_make(directory, sizeof directory);
-    snprintf(address, sizeof address, "unix:%s/qmp", directory);
-    CHECK_STATUS(qmp_mock_start(address, &mock, NULL), QMP_OK);
-    return mock;
-}
-
-static void forget_place(void)
-{
-    directory_remove(directory);
-    *directory = '\0';
-}
-
-/* Its VM has gone, and it has seen that. */
-static qmp_client *left_alone(qmp_options *options)
-{
-    qmp_mock *vm = vm_begins();
-    qmp_client *client = connect_with(options, address);
-    CHECK_STATUS(qmp_mock_stop(vm), QMP_OK);
-    CHECK_OWN(client, QMP_EVENT_DISCONNECTED, "\"reconnecting\": true");
-    return client;
-}
 
 static void f13_calls_wait_for_the_next_session(void)
 {
@@ -88,33 +57,6 @@ static void f13_calls_wait_for_the_next_session(void)
     CHECK_STATUS(qmp_close(client), QMP_OK);
     CHECK_STATUS(qmp_mock_stop(vm), QMP_OK);
     forget_place();
-}
-
-/* Begins with a VM that leaves after its first command; what follows is up to the cases. */
-static server_script *then_serve;
-static server *_Atomic the_server;
-static void serve_one_command_first(peer *peer)
-{
-    if (server_clients(the_server) > 1) {
-        then_serve(peer);
-        return;
-    }
-    if (!peer_greet(peer))
-        return;
-    char *command = peer_hear(peer);
-    if (command)
-        peer_answer(peer, command, "{}");
-    free(command);
-}
-
-static qmp_client *left_to(server_script *next, qmp_options *options, server *(*start)(server_script *))
-{
-    then_serve = next;
-    the_server = start(serve_one_command_first);
-    qmp_client *client = connect_with(options, server_address(the_server));
-    CHECK_STATUS(execute(client, "query-name"), QMP_OK);
-    CHECK_OWN(client, QMP_EVENT_DISCONNECTED, "\"reconnecting\": true");
-    return client;
 }
 
 /* Whatever else may sit on the path, one after another, and then a VM. */
@@ -167,11 +109,6 @@ static void f14_f16_f26_f27_strangers_are_left_again(void)
     server_stop(the_server);
 }
 
-static void serve_in_silence(peer *peer)
-{
-    peer_wait_end(peer);
-}
-
 static void f9_a_silent_one_holds_nobody_up(void)
 {
     struct under_way call;
@@ -198,7 +135,7 @@ static int stranger_hears(void)
     if (child == 0) {
         struct sockaddr_un at = {.sun_family = AF_UNIX};
         char bytes[16];
-        snprintf(at.sun_path, sizeof at.sun_path, "%s", address + strlen("unix:"));
+        snprintf(at.sun_path, sizeof at.sun_path, "%s", returning_address + strlen("unix:"));
         int listener = socket(AF_UNIX, SOCK_STREAM, 0);
         if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 4) != 0)
             _exit(1);
@@ -227,13 +164,6 @@ static void f14_a_stranger_hears_nothing(void)
     forget_place();
 }
 
-static qmp_options *until(int64_t total_ms, int64_t first_ms)
-{
-    qmp_options *options = returning();
-    CHECK_STATUS(qmp_options_set_reconnect(options, first_ms, 1, first_ms, 0, total_ms), QMP_OK);
-    return options;
-}
-
 static void check_given_up(qmp_client *client, struct under_way *call)
 {
     qmp_event *event = NULL;
@@ -250,13 +180,11 @@ static void check_given_up(qmp_client *client, struct under_way *call)
     CHECK_STATUS(qmp_close(client), QMP_OK);
 }
 
-enum { HOUR_MS = 3600 * 1000 };
-
 static void f13_it_gives_up_in_a_pause(void)
 {
     struct under_way call;
     for (int64_t first_ms = 1; first_ms <= HOUR_MS; first_ms += HOUR_MS - 1) {
-        qmp_client *client = left_alone(until(30, first_ms));
+        qmp_client *client = left_alone(returning_until(30, first_ms));
         REQUIRE(client);
         call_begin(&call, client, "stop", QMP_FOREVER, NULL);
         check_given_up(client, &call);
@@ -267,139 +195,12 @@ static void f13_it_gives_up_in_a_pause(void)
 static void f13_it_gives_up_on_a_silent_one(void)
 {
     struct under_way call;
-    qmp_client *client = left_to(serve_in_silence, until(200, 1), server_start);
+    qmp_client *client = left_to(serve_in_silence, returning_until(200, 1), server_start);
     REQUIRE(client);
     call_begin(&call, client, "stop", QMP_FOREVER, NULL);
     check_given_up(client, &call);
     CHECK_INT(server_clients(the_server), 2);
     server_stop(the_server);
-}
-
-/* Each way out: in a pause, before a silent one, over TCP, on the way up. */
-static void f89_it_is_closed_in_every_phase(void)
-{
-    struct under_way call;
-    for (int phase = 0; phase < 4; phase++) {
-        qmp_client *client;
-        server *(*start)(server_script *) = phase == 2 ? server_start_tcp : server_start;
-        switch (phase) {
-        case 0:
-            client = left_alone(until(QMP_FOREVER, HOUR_MS));
-            break;
-        case 1:
-        case 2:
-            client = left_to(serve_in_silence, returning(), start);
-            CHECK_SOON(server_clients(the_server) == 2);
-            break;
-        default:
-            client = left_to(serve_plainly, returning(), start);
-        }
-        REQUIRE(client);
-        call_begin(&call, client, "hold", QMP_FOREVER, NULL);
-        CHECK_STATUS(qmp_close(client), QMP_OK);
-        qmp_status ended = call_end(&call);
-        CHECK(ended == QMP_ERR_CLOSED || ended == QMP_ERR_INVALID_HANDLE || (ended == QMP_OK && phase == 3));
-        if (phase > 0)
-            server_stop(the_server);
-    }
-    forget_place();
-}
-
-static atomic_bool closed;
-static qmp_client *crowded;
-static atomic_int calls;
-
-static void *call_until_closed(void *data)
-{
-    qmp_status status = QMP_OK;
-    while (status == QMP_OK || status == QMP_ERR_DISCONNECTED || status == QMP_ERR_TIMEOUT) {
-        qmp_event *event = NULL;
-        status = data ? qmp_poll_event(crowded, 5, NULL, &event, NULL) : execute(crowded, "query-name");
-        qmp_event_free(event);
-        atomic_fetch_add(&calls, 1);
-    }
-    CHECK(status == QMP_ERR_CLOSED || status == QMP_ERR_INVALID_HANDLE);
-    return NULL;
-}
-
-static void *disconnect_until_closed(void *mock)
-{
-    while (!atomic_load(&closed)) {
-        CHECK_STATUS(qmp_mock_disconnect(mock, NULL), QMP_OK);
-        nap();
-    }
-    return NULL;
-}
-
-static void f13_f89_it_is_closed_among_comings_and_goings(void)
-{
-    for (int round = 0; round < rounds(60); round++) {
-        qmp_mock *vm = vm_begins();
-        qmp_options *options = returning();
-        pthread_t threads[6];
-        CHECK_STATUS(qmp_options_set_reconnect(options, 1, 1, 1, 0.5, QMP_FOREVER), QMP_OK);
-        CHECK_STATUS(qmp_options_set_own_loop(options, round % 3 == 0), QMP_OK);
-        crowded = connect_with(options, address);
-        REQUIRE(crowded);
-        atomic_store(&closed, false);
-        atomic_store(&calls, 0);
-        for (int i = 0; i < 5; i++)
-            pthread_create(&threads[i], NULL, call_until_closed, i == 0 ? (void *)vm : NULL);
-        pthread_create(&threads[5], NULL, disconnect_until_closed, vm);
-        CHECK_SOON(atomic_load(&calls) > 10 * (round % 7));
-        CHECK_STATUS(qmp_close(crowded), QMP_OK);
-        atomic_store(&closed, true);
-        for (int i = 0; i < 6; i++)
-            pthread_join(threads[i], NULL);
-        CHECK_STATUS(qmp_mock_stop(vm), QMP_OK);
-    }
-    forget_place();
-}
-
-static qmp_client *to_close;
-
-static void close_when_told(void *user_data, const qmp_event *event)
-{
-    if (event->kind == *(const int32_t *)user_data && !atomic_exchange(&closed, true))
-        CHECK_STATUS(qmp_close(to_close), QMP_OK);
-}
-
-static void f98_it_is_closed_from_its_callback(void)
-{
-    for (int32_t kind = QMP_EVENT_DISCONNECTED; kind <= QMP_EVENT_RECONNECTED; kind++) {
-        qmp_mock *vm = vm_begins();
-        to_close = connect_returning(address);
-        REQUIRE(to_close);
-        atomic_store(&closed, false);
-        qmp_subscription *subscription = subscribe(to_close, "TICK", 0);
-        CHECK_STATUS(qmp_subscription_set_callback(subscription, QMP_ON_LIBRARY_THREAD, close_when_told, &kind, NULL, NULL), QMP_OK);
-        CHECK_STATUS(qmp_mock_disconnect(vm, NULL), QMP_OK);
-        CHECK_SOON(atomic_load(&closed));
-        qmp_subscription_free(subscription);
-        CHECK_STATUS(qmp_mock_stop(vm), QMP_OK);
-    }
-    forget_place();
-}
-
-static void close_at_an_attempt(void *user_data, int32_t level, const char *message)
-{
-    (void)user_data, (void)level;
-    if (strstr(message, "an attempt to reconnect failed") && !atomic_exchange(&closed, true))
-        CHECK_STATUS(qmp_close(to_close), QMP_OK);
-}
-
-static void f98_f111_it_is_closed_from_its_logger(void)
-{
-    qmp_options *options = returning();
-    CHECK_STATUS(qmp_options_set_log(options, QMP_LOG_DEBUG, close_at_an_attempt, NULL, NULL), QMP_OK);
-    atomic_store(&closed, true); /* not yet */
-    qmp_mock *vm = vm_begins();
-    to_close = connect_with(options, address);
-    REQUIRE(to_close);
-    atomic_store(&closed, false);
-    CHECK_STATUS(qmp_mock_stop(vm), QMP_OK);
-    CHECK_SOON(atomic_load(&closed));
-    forget_place();
 }
 
 static void f13_f103_it_comes_back_when_descriptors_are_there_again(void)
@@ -466,7 +267,7 @@ static void *climb(void *data)
 static void f13_the_next_vm_is_neither_pressed_nor_told_to_quit(void)
 {
     qmp_mock *vm = vm_begins();
-    struct ladder ladder = {.client = connect_returning(address)};
+    struct ladder ladder = {.client = connect_returning(returning_address)};
     uint64_t count = 7;
     pthread_t thread;
     REQUIRE(ladder.client);
@@ -499,10 +300,6 @@ int main(void)
     RUN(f14_a_stranger_hears_nothing);
     RUN(f13_it_gives_up_in_a_pause);
     RUN(f13_it_gives_up_on_a_silent_one);
-    RUN(f89_it_is_closed_in_every_phase);
-    RUN(f13_f89_it_is_closed_among_comings_and_goings);
-    RUN(f98_it_is_closed_from_its_callback);
-    RUN(f98_f111_it_is_closed_from_its_logger);
     RUN(f13_f103_it_comes_back_when_descriptors_are_there_again);
     RUN(f101_a_fork_meanwhile);
     RUN(f13_the_next_vm_is_neither_pressed_nor_told_to_quit);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "returning.h"
 
+#include "directory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 qmp_options *returning(void)
@@ -75,4 +79,71 @@ qmp_status call_end(struct under_way *call)
     CHECK_SOON(atomic_load(&call->over));
     pthread_join(call->thread, NULL);
     return call->status;
+}
+
+char returning_address[96];
+static char directory[64];
+
+qmp_mock *vm_begins(void)
+{
+    qmp_mock *mock = NULL;
+    if (!*directory)
+        directory_make(directory, sizeof directory);
+    snprintf(returning_address, sizeof returning_address, "unix:%s/qmp", directory);
+    CHECK_STATUS(qmp_mock_start(returning_address, &mock, NULL), QMP_OK);
+    return mock;
+}
+
+void forget_place(void)
+{
+    directory_remove(directory);
+    *directory = '\0';
+}
+
+qmp_client *left_alone(qmp_options *options)
+{
+    qmp_mock *vm = vm_begins();
+    qmp_client *client = connect_with(options, returning_address);
+    CHECK_STATUS(qmp_mock_stop(vm), QMP_OK);
+    CHECK_OWN(client, QMP_EVENT_DISCONNECTED, "\"reconnecting\": true");
+    return client;
+}
+
+server *_Atomic the_server;
+static server_script *then_serve;
+
+static void serve_one_command_first(peer *peer)
+{
+    if (server_clients(the_server) > 1) {
+        then_serve(peer);
+        return;
+    }
+    if (!peer_greet(peer))
+        return;
+    char *command = peer_hear(peer);
+    if (command)
+        peer_answer(peer, command, "{}");
+    free(command);
+}
+
+qmp_client *left_to(server_script *next, qmp_options *options, server *(*start)(server_script *))
+{
+    then_serve = next;
+    the_server = start(serve_one_command_first);
+    qmp_client *client = connect_with(options, server_address(the_server));
+    CHECK_STATUS(execute(client, "query-name"), QMP_OK);
+    CHECK_OWN(client, QMP_EVENT_DISCONNECTED, "\"reconnecting\": true");
+    return client;
+}
+
+void serve_in_silence(peer *peer)
+{
+    peer_wait_end(peer);
+}
+
+qmp_options *returning_until(int64_t total_ms, int64_t first_ms)
+{
+    qmp_options *options = returning();
+    CHECK_STATUS(qmp_options_set_reconnect(options, first_ms, 1, first_ms, 0, total_ms), QMP_OK);
+    return options;
 }
