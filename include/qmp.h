@@ -415,13 +415,15 @@ qmp_status qmp_options_set_expected_peer(qmp_options *options, int64_t pid, int6
  * An attempt goes to the address that the first connection was made to; a host's name is not looked up
  * again. It takes 10 s at most. With qmp_options_set_expected_peer another peer is refused, and tried
  * again. Descriptors (fd:N) cannot be connected to again. A recording (qmp_options_set_record) has the
- * first session alone.
+ * first session alone. Events behind QMP_EVENT_DISCONNECTED are the next peer's; what it sends before
+ * its session is open comes before QMP_EVENT_RECONNECTED. Between two sessions qmp_peer and
+ * qmp_greeting_json tell of the last peer, or of the one that is being tried.
  *
  * first_ms: the pause before the first attempt, in milliseconds; 0 turns reconnecting off, and the rest does
  * not matter. factor: by which each pause is longer than the one before it, 1 to 100. cap_ms: the
  * longest pause, first_ms at least. jitter: up to this part of a pause is left out, at random, so that not
  * all clients of a host come at once, 0 to 1. total_ms: when to give up, counted from the end of a
- * session; or QMP_FOREVER.
+ * session, also while an attempt is under way; or QMP_FOREVER.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
  * Since 0.1.
@@ -571,8 +573,8 @@ typedef struct qmp_client qmp_client;
  * When it returns QMP_OK the VM answers. For a guest agent see qmp_options_set_dialect.
  *
  * A client stays with the VM that it connected to: when that ends the client is at its end too,
- * and whoever listens on the same path afterwards is met by another qmp_connect only. The logger
- * is told the process behind each connection.
+ * and whoever listens on the same path afterwards is met by another qmp_connect only, unless
+ * qmp_options_set_reconnect says otherwise. The logger is told the process behind each connection.
  *
  * address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
  * in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
@@ -612,15 +614,16 @@ qmp_status qmp_connect(const char *address,
  *
  * address: where to listen, in qmp_connect's forms, but for fd:N: "/path" or "unix:/path", with the
  * permissions that the umask leaves; "abstract:NAME"; "tcp:HOST:PORT". A socket file that is there and on which
- * nobody listens any more is replaced. options, timeout_ms, cancel, client, error: as with qmp_connect;
- * the time counts for the VM to come and for the handshake.
+ * nobody listens any more is replaced. options: settings, copied; NULL for the defaults. timeout_ms, cancel,
+ * client, error: as with qmp_connect; the time counts for the VM to come and for the handshake.
  *
  * The first that connects is the VM. With qmp_options_set_reconnect the client listens on as long as it
  * lives, and takes the next VM that comes when the connection has ended; the pauses do not matter then,
- * total_ms does. Without it the address is given up, its file removed, once a VM has come.
+ * total_ms does; whoever comes meanwhile waits in line. The address is given up, and its file removed, when the
+ * client is closed or gives up, and without qmp_options_set_reconnect once a VM has come.
  *
  * Returns what qmp_connect does, and QMP_ERR_TIMEOUT: no VM came; QMP_ERR_BUSY: somebody else listens
- * there; QMP_ERR_PERMISSION: the socket may not be made there. Any thread. Since 0.1.
+ * there, or what is there is no socket; QMP_ERR_PERMISSION: the socket may not be made there. Any thread. Since 0.1.
  *
  * The caller's part: address is a NUL-terminated string or NULL; the pointers that are not handles may be written, or
  * are NULL.
@@ -1264,9 +1267,8 @@ qmp_status qmp_fd(qmp_client *client, int32_t *fd, qmp_error **error);
 
 /**
  * Does what there is to do for a client that the caller's loop drives: reads what came, sends what
- * waits to be sent, tries to come back if that is due, and runs the callbacks set with QMP_ON_DISPATCH. It
- * never waits. Then poll events,
- * requests and batches with a timeout of 0.
+ * waits to be sent, tries to come back if that is due, and runs the callbacks set with
+ * QMP_ON_DISPATCH. It never waits. Then poll events, requests and batches with a timeout of 0.
  *
  * client: which; its options had qmp_options_set_own_loop. error: gets the error; may be NULL.
  *

@@ -5,13 +5,16 @@
 #include "server.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 struct handles sound;
 static server *the_server;
-static char directory[64], transcript[96];
+static char directory[64], transcript[96], place[96];
+static pthread_t dialler;
+static atomic_bool dials;
 static qmp_request *batched;
 static int handed_over = -1; /* the descriptor of the call that runs */
 
@@ -31,6 +34,15 @@ static void serve_soundly(peer *peer)
     }
 }
 
+/* As a VM does that connects to its manager. */
+static void *dial(void *data)
+{
+    while (atomic_load(&dials))
+        if (!server_dial(the_server, place))
+            nap();
+    return data;
+}
+
 void *handle_of(const struct handles *handles, const struct handle_kind *kind)
 {
     return *(void *const *)((const char *)handles + kind->offset);
@@ -43,6 +55,9 @@ void sound_start(void)
     FILE *file = fopen(transcript, "w");
     CHECK(file && fputs("{\"transcript\": 1, \"library\": \"0.1.0\"}\n", file) > 0 && fclose(file) == 0);
     the_server = server_start(serve_soundly);
+    snprintf(place, sizeof place, "unix:%s/place", directory);
+    atomic_store(&dials, true);
+    CHECK(pthread_create(&dialler, NULL, dial, NULL) == 0);
     sound.address = server_address(the_server);
     sound_renew();
     sound_check(); /* a token's descriptor is made when it is first used */
@@ -99,6 +114,8 @@ void sound_stop(void)
     CHECK_STATUS(qmp_close(sound.client), QMP_OK);
     CHECK_STATUS(qmp_mock_stop(sound.mock), QMP_OK);
     sound_free(); /* stale handles do no harm */
+    atomic_store(&dials, false);
+    pthread_join(dialler, NULL);
     server_stop(the_server);
     directory_remove(directory);
 }
@@ -106,6 +123,11 @@ void sound_stop(void)
 size_t sound_heard(void)
 {
     return server_heard(the_server);
+}
+
+const char *sound_place(void)
+{
+    return place;
 }
 
 const char *sound_path(void)

@@ -70,6 +70,7 @@ void expect(const struct function *function, unsigned exchanged, void *with, qmp
 void call_output(struct call *call, int parameter, bool cleared);
 void call_error(struct call *call, int parameter, qmp_error *error);
 const char *sound_path(void);
+const char *sound_place(void); /* whoever listens there is connected to */
 char *sound_string(void);
 qmp_error *sound_error(void);
 qmp_event *sound_event(void);

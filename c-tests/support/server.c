@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,12 +52,28 @@ static void *run_script(void *data)
     return NULL;
 }
 
-static void *accept_clients(void *data)
+static void begin(server *server, int fd)
 {
-    server *server = data;
     pthread_attr_t small;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 256 * 1024);
+    peer *peer = calloc(1, sizeof *peer);
+    peer->server = server;
+    peer->fd = fd;
+    pthread_mutex_lock(&server->lock);
+    peer->next = server->peers;
+    server->peers = peer;
+    atomic_fetch_add(&server->open, 1);
+    atomic_fetch_add(&server->clients, 1);
+    if (pthread_create(&peer->thread, &small, run_script, peer) != 0)
+        abort();
+    pthread_mutex_unlock(&server->lock);
+    pthread_attr_destroy(&small);
+}
+
+static void *accept_clients(void *data)
+{
+    server *server = data;
     for (;;) {
         int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) {
@@ -66,20 +83,34 @@ static void *accept_clients(void *data)
             }
             break; /* server_stop shut the listener down */
         }
-        peer *peer = calloc(1, sizeof *peer);
-        peer->server = server;
-        peer->fd = fd;
-        pthread_mutex_lock(&server->lock);
-        peer->next = server->peers;
-        server->peers = peer;
-        pthread_mutex_unlock(&server->lock);
-        atomic_fetch_add(&server->open, 1);
-        atomic_fetch_add(&server->clients, 1);
-        if (pthread_create(&peer->thread, &small, run_script, peer) != 0)
-            abort();
+        begin(server, fd);
     }
-    pthread_attr_destroy(&small);
     return NULL;
+}
+
+bool server_dial(server *server, const char *address)
+{
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    struct sockaddr_in remote = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr *to = (struct sockaddr *)&local;
+    socklen_t length = sizeof local;
+    if (strncmp(address, "unix:", 5) == 0) {
+        snprintf(local.sun_path, sizeof local.sun_path, "%s", address + 5);
+    } else if (strncmp(address, "abstract:", 9) == 0) {
+        snprintf(local.sun_path + 1, sizeof local.sun_path - 1, "%s", address + 9);
+        length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(address + 9));
+    } else {
+        remote.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+        to = (struct sockaddr *)&remote;
+        length = sizeof remote;
+    }
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, to, length) != 0) {
+        close(fd);
+        return false;
+    }
+    begin(server, fd);
+    return true;
 }
 
 static server *start(server *server, const struct sockaddr *address, socklen_t length)

@@ -14,6 +14,7 @@ server *server_start(server_script *script); /* on a unix socket in a fresh dire
 server *server_start_tcp(server_script *script);
 const char *server_address(const server *server);
 const char *server_directory(const server *server);
+bool server_dial(server *server, const char *address); /* one more connection, to whoever listens there; false: nobody does */
 int server_connect(const server *server); /* a descriptor connected to a TCP server */
 size_t server_heard(server *server);   /* bytes received on all connections */
 int server_clients(server *server);    /* connections accepted */

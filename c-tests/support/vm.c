@@ -102,9 +102,8 @@ static void launch(vm *vm, const char *const *arguments)
     vm->serial = serial[0];
 }
 
-vm *vm_start(const char *guest, ...)
+static void launch_qemu(vm *vm, const char *guest, va_list more)
 {
-    vm *vm = prepare();
     char drive[4096];
     const char *arguments[MAX_ARGUMENTS] = {
         qemu(), "-M", "pc", "-accel", "tcg", "-m", "32", "-nodefaults", "-display", "none",
@@ -116,13 +115,29 @@ vm *vm_start(const char *guest, ...)
         arguments[count++] = "-drive";
         arguments[count++] = drive;
     }
-    va_list more;
-    va_start(more, guest);
     for (const char *argument; (argument = va_arg(more, const char *)) && count < MAX_ARGUMENTS - 1;)
         arguments[count++] = argument;
-    va_end(more);
     launch(vm, arguments);
+}
+
+vm *vm_start(const char *guest, ...)
+{
+    vm *vm = prepare();
+    va_list more;
+    va_start(more, guest);
+    launch_qemu(vm, guest, more);
+    va_end(more);
     return vm;
+}
+
+void vm_start_again(vm *vm, ...)
+{
+    va_list more;
+    vm_kill(vm);
+    close(vm->serial);
+    va_start(more, vm);
+    launch_qemu(vm, NULL, more);
+    va_end(more);
 }
 
 vm *vm_start_storage_daemon(void)

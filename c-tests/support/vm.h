@@ -27,6 +27,7 @@ bool vm_required(void);
  * The VM's directory is the working directory of QEMU.
  */
 vm *vm_start(const char *guest, ...) __attribute__((sentinel));
+void vm_start_again(vm *vm, ...) __attribute__((sentinel)); /* killed, if it still runs, and started at the same place */
 vm *vm_start_storage_daemon(void);
 bool vm_wait_armed(vm *vm);    /* the guest listens to the power button */
 bool vm_wait_exit(vm *vm);     /* the process is gone */

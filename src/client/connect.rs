@@ -265,9 +265,13 @@ fn stopped(address: &Address, stop: Stop, wait: &Wait<'_>, last: Option<&io::Err
     }
 }
 
-/// The process belongs to it: a forked child goes on with its parent's random numbers.
 pub(super) fn fresh_handshake_id() -> u64 {
-    handshake_id(RandomState::new().hash_one(std::process::id()))
+    handshake_id(random())
+}
+
+/// The process belongs to it: a forked child goes on with its parent's random numbers.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 impl Connection {

@@ -18,7 +18,7 @@ use super::lock::Lock;
 use super::log::Log;
 use super::options::Options;
 use super::own_loop::OwnLoop;
-use super::reconnect::Reconnecting;
+use super::reconnect::{Last, Reconnecting};
 use super::record::Recorder;
 use super::requests::Watchers;
 use super::signal::Signal;
@@ -174,8 +174,6 @@ pub struct State {
     pub(super) send_error: Option<i32>,
     /// Something is queued that waits for company.
     pub(super) deferred: bool,
-    /// And the library's thread will look after it.
-    pub(super) alarmed: bool,
     /// The socket takes no more; the I/O thread sends the rest when it does.
     pub(super) blocked: bool,
     /// `nudge` is set.
@@ -190,6 +188,7 @@ pub struct State {
     pub(super) late: Expected,
     /// Of the link. Another may follow.
     pub(super) end: Option<Box<End>>,
+    pub(super) last: Option<Box<Last>>,
     /// Counts the sessions of the connection from 1.
     pub(super) epoch: u64,
     pub(super) reconnecting: Option<Box<Reconnecting>>,
@@ -259,7 +258,6 @@ impl Connection {
                 writer: Some(link.clone()),
                 link,
                 deferred: false,
-                alarmed: false,
                 blocked: false,
                 send_error: None,
                 nudged: false,
@@ -268,6 +266,7 @@ impl Connection {
                 done: VecDeque::new(),
                 late: Expected::new(options.late_reply.is_some()),
                 end: None,
+                last: None,
                 epoch: 1,
                 reconnecting: None,
                 closed: false,
@@ -310,7 +309,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends the connection for good: whoever waits is told, what was received stays readable.
+    /// The end of the link: whoever waits is told, what was received stays readable.
     pub(super) fn finish(&self, state: &mut State, end: End, after: &mut Aftermath<'_>) {
         if state.end.is_some() {
             return;
@@ -322,7 +321,7 @@ impl Connection {
         if state.reconnecting.is_none() {
             state.publish_end(&end.words(), false, after);
         }
-        state.end = Some(Box::new(end.clone()));
+        state.set_end(end.clone());
         self.settle(state, after, |fate| match fate {
             Fate::Done if farewell_counts => None,
             Fate::Done => Some(Failure::Ended(Fate::Unknown)),
@@ -350,7 +349,7 @@ impl Connection {
         state.idle.registration = None;
         let end = state.end.as_ref().filter(|_| self.recorder.is_some());
         let ended = end.map_or(CLOSED.into(), |end| end.words().into());
-        let listener = state.reconnecting.take();
+        let listener = self.stop_coming_back(&mut state, &mut after);
         let callbacks: Vec<_> = state
             .subscriptions
             .iter_mut()
@@ -383,6 +382,9 @@ impl Connection {
     ) {
         let ended: Vec<_> = state.session.pending.end().collect();
         for (id, fate) in ended {
+            if state.is_handshake(id) {
+                continue;
+            }
             let outcome = match failure(fate) {
                 Some(failure) => Err(failure),
                 None => Text::copy("{}").ok_or(Failure::NoMemory),

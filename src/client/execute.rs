@@ -191,7 +191,7 @@ impl Connection {
     /// And it is the session that is meant.
     fn open_within(&self, state: &State, name: &str, wait: &Wait<'_>) -> Result<()> {
         self.open_for(state, name)?;
-        match state.last_end() {
+        match state.latest_end() {
             Some(end) if wait.session.is_some_and(|session| session != state.epoch) => {
                 Err(self.ended(name, end).with_command(name))
             }
@@ -204,8 +204,8 @@ impl Connection {
         match self.wait(wait, mark_of(id), |state| state.take_outcome(id)) {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(failure)) => {
-                let end = self.state.lock().end.clone();
-                Err(self.failed(name, failure, end.as_deref()))
+                let end = self.state.lock().latest_end().cloned();
+                Err(self.failed(name, failure, end.as_ref()))
             }
             Err(stop) => self.give_up(name, id, stop, wait),
         }
@@ -216,9 +216,9 @@ impl Connection {
         let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
         if let Some(outcome) = state.take_outcome(id) {
-            let end = state.end.clone();
+            let end = state.latest_end().cloned();
             drop(state);
-            return outcome.map_err(|failure| self.failed(name, failure, end.as_deref()));
+            return outcome.map_err(|failure| self.failed(name, failure, end.as_ref()));
         }
         let abandoned = self.abandon(&mut state, id, name, &mut after);
         drop(state);

@@ -131,8 +131,8 @@ impl End {
             End::NoMemory => "no memory for what the peer sent".to_owned(),
             End::Refused(why) => why.clone(),
             End::Silent(limit) => format!(
-                "connected, but no answer within {} s: another client may hold the monitor",
-                limit.as_secs()
+                "connected, but no answer within {} ms: another client may hold the monitor",
+                limit.as_millis()
             ),
         }
     }

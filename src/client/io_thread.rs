@@ -6,7 +6,7 @@
 //! at one that had a reader when it fired, at every tick, and arms it when it is quiet: connecting
 //! and a connection in steady use cost no epoll system call at all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::alarms::Alarms;
 use super::connection::Connection;
 use super::lock::Lock;
 use super::own_loop::{self, OwnLoop};
@@ -38,9 +39,11 @@ const WAKE: u64 = 0;
 enum Mail {
     /// A connection that is watched from now on.
     Add(u64, Weak<Connection>),
+    /// One whose activity was that, and which is to be looked at again.
+    Watch(u64, u64),
     Remove(u64),
-    /// A connection that has something to do then, if not before.
-    Alarm(Instant, Weak<Connection>),
+    /// When a connection has something to do, if not before.
+    Alarm(Weak<Connection>, Option<Instant>),
 }
 
 struct IoThread {
@@ -72,25 +75,16 @@ enum Place {
 pub fn register(connection: &Arc<Connection>) -> io::Result<Registration> {
     let thread = running()?;
     let token = thread.next_token.fetch_add(1, Ordering::Relaxed);
-    thread.post(Mail::Add(token, Arc::downgrade(connection)));
-    fence(Ordering::SeqCst);
-    if !thread.ticking.load(Ordering::SeqCst) {
-        thread.wake.set();
-    }
+    thread.post_now(Mail::Add(token, Arc::downgrade(connection)));
     Ok(Registration {
         place: Place::Thread(thread, token),
         added: false,
     })
 }
 
-/// Has [`Connection::tend`] called at that time. It may be called for less.
-pub fn set_alarm(connection: Weak<Connection>, at: Instant) -> io::Result<()> {
-    let thread = running()?;
-    thread.post(Mail::Alarm(at, connection));
-    fence(Ordering::SeqCst);
-    if !thread.ticking.load(Ordering::SeqCst) {
-        thread.wake.set();
-    }
+/// Has [`Connection::tend`] called at that time, and no more at the one that was set before. It may be called for less.
+pub fn set_alarm(connection: Weak<Connection>, at: Option<Instant>) -> io::Result<()> {
+    running()?.post_now(Mail::Alarm(connection, at));
     Ok(())
 }
 
@@ -110,6 +104,17 @@ impl Registration {
         epoll.add(fd, token, interest)?;
         self.added = true;
         Ok(())
+    }
+
+    /// Has the connection, whose activity is that, looked at at the next tick. False: the caller's loop does that.
+    pub fn watch(&self, activity: u64) -> bool {
+        match &self.place {
+            Place::Thread(thread, token) => {
+                thread.post_now(Mail::Watch(*token, activity));
+                true
+            }
+            Place::Own(_) => false,
+        }
     }
 
     /// For a descriptor that stays open, here or in a forked child.
@@ -171,6 +176,15 @@ impl IoThread {
             self.wake.set();
         }
     }
+
+    /// For what cannot wait for longer than a tick.
+    fn post_now(&self, mail: Mail) {
+        self.post(mail);
+        fence(Ordering::SeqCst);
+        if !self.ticking.load(Ordering::SeqCst) {
+            self.wake.set();
+        }
+    }
 }
 
 /// A connection that is new, or had a reader when it fired.
@@ -185,9 +199,7 @@ struct Loop {
     inbox: Receiver<Mail>,
     connections: HashMap<u64, Weak<Connection>>,
     busy: Vec<Busy>,
-    /// By their times, and a number of their own.
-    alarms: BTreeMap<(Instant, u64), Weak<Connection>>,
-    last_alarm: u64,
+    alarms: Alarms<Connection>,
 }
 
 impl Loop {
@@ -197,8 +209,7 @@ impl Loop {
             inbox,
             connections: HashMap::new(),
             busy: Vec::new(),
-            alarms: BTreeMap::new(),
-            last_alarm: 0,
+            alarms: Alarms::new(),
         }
     }
 
@@ -240,7 +251,7 @@ impl Loop {
     }
 
     fn read_mail(&mut self) {
-        for mail in self.inbox.try_iter() {
+        while let Ok(mail) = self.inbox.try_recv() {
             match mail {
                 Mail::Add(token, connection) => {
                     self.connections.insert(token, connection);
@@ -250,34 +261,31 @@ impl Loop {
                         ticks: 0,
                     });
                 }
+                Mail::Watch(token, activity) => self.watch(token, activity),
                 Mail::Remove(token) => {
                     self.connections.remove(&token);
                 }
-                Mail::Alarm(at, connection) => {
-                    self.last_alarm += 1;
-                    self.alarms.insert((at, self.last_alarm), connection);
-                }
+                Mail::Alarm(connection, at) => self.alarms.set(connection, at),
             }
         }
     }
 
     /// Rounded up to what epoll counts in.
     fn until_alarm(&self) -> Option<Duration> {
-        let ((at, _), _) = self.alarms.first_key_value()?;
-        Some(at.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+        let left = self
+            .alarms
+            .next()?
+            .saturating_duration_since(Instant::now());
+        Some(match left {
+            Duration::ZERO => left,
+            _ => left + Duration::from_millis(1),
+        })
     }
 
     fn ring(&mut self) {
-        while let Some(alarm) = self.alarms.first_entry() {
-            if !alarm
-                .key()
-                .0
-                .saturating_duration_since(Instant::now())
-                .is_zero()
-            {
-                return;
-            }
-            if let Some(connection) = alarm.remove().upgrade() {
+        let now = Instant::now();
+        while let Some(connection) = self.alarms.pop(now) {
+            if let Some(connection) = connection.upgrade() {
                 // As in `serve`.
                 let _ = panic::catch_unwind(AssertUnwindSafe(|| connection.tend()));
             }
@@ -296,14 +304,18 @@ impl Loop {
         // A bug met on one connection must not cost the others their reader.
         let served = panic::catch_unwind(AssertUnwindSafe(|| connection.serve()));
         if let Served::Busy { activity } = served.unwrap_or(Served::Busy { activity: 0 }) {
-            // A socket that was full fires for its own sake while a connection is watched.
-            self.busy.retain(|busy| busy.token != token);
-            self.busy.push(Busy {
-                token,
-                activity,
-                ticks: 0,
-            });
+            self.watch(token, activity);
         }
+    }
+
+    /// It may be watched already: a socket that was full fires for its own sake.
+    fn watch(&mut self, token: u64, activity: u64) {
+        self.busy.retain(|busy| busy.token != token);
+        self.busy.push(Busy {
+            token,
+            activity,
+            ticks: 0,
+        });
     }
 
     fn look(&mut self) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Connections to VMs: the only room with threads and waiting.
 
+mod alarms;
 pub mod batch;
 pub mod callbacks;
 pub mod cancel;

@@ -230,6 +230,10 @@ impl Connection {
     fn event(&self, view: &EventView<'_>, after: &mut Aftermath<'_>) {
         let shutdown = Shutdown::of(view);
         let mut state = self.state.lock();
+        if state.is_ended() {
+            // By another thread: what comes behind DISCONNECTED is of the next session.
+            return;
+        }
         state.session.receive_event(view, shutdown);
         state.publish(view, after);
         state.update_signal();

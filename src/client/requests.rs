@@ -160,13 +160,13 @@ impl Connection {
         let Some(outcome) = state.take_outcome(id) else {
             return;
         };
-        let end = state.end.clone();
+        let end = state.latest_end().cloned();
         let waiting = state.watchers.get().and_then(|it| it.callbacks.remove(id));
         drop(state);
         if let Some(waiting) = waiting {
             waiting
                 .callback
-                .call(self.told(&waiting.name, outcome, end.as_deref()));
+                .call(self.told(&waiting.name, outcome, end.as_ref()));
         }
     }
 
@@ -208,10 +208,10 @@ impl Request {
             return None;
         }
         let outcome = self.take_from(&mut state)?;
-        let end = state.end.clone().filter(|_| outcome.is_err());
+        let end = state.latest_end().filter(|_| outcome.is_err()).cloned();
         drop(state);
         self.leave_batch();
-        Some(connection.told(&self.name, outcome, end.as_deref()))
+        Some(connection.told(&self.name, outcome, end.as_ref()))
     }
 
     fn take_from(&self, state: &mut State) -> Option<Outcome> {
@@ -228,13 +228,13 @@ impl Request {
                 return Some(Err(self.why(&lost)));
             }
             let outcome = self.take_from(state)?;
-            Some(Ok((outcome, state.end.clone())))
+            Some(Ok((outcome, state.latest_end().cloned())))
         });
         match outcome {
             Ok(taken) => {
                 let (outcome, end) = taken?;
                 self.leave_batch();
-                connection.told(&self.name, outcome, end.as_deref())
+                connection.told(&self.name, outcome, end.as_ref())
             }
             Err(stop) => Err(self.not_yet(stop, wait)),
         }

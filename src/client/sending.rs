@@ -3,14 +3,13 @@
 //!
 //! A blocking call sends at once. What is submitted without waiting leaves at once too if nothing is under way; else it waits
 //! for company, for QEMU would not look at it before it has answered the others: whoever waits, or reads a reply, sends it, or
-//! else the library's thread within [`SOON`]. So a burst of commands costs a system call or two.
+//! else the I/O thread at its next tick. So a burst of commands costs a system call or two.
 
 use std::io;
 use std::iter;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::connection::{Connection, Guard, State};
 use super::failure::End;
@@ -18,7 +17,6 @@ use super::log::Notes;
 use super::record::Recorder;
 use super::turns::Aftermath;
 use crate::session::pending::{Abandoned, Outgoing};
-use crate::sys::sync::Instant;
 use crate::transport::Transport;
 use crate::wire::transcript::Entry;
 
@@ -26,8 +24,6 @@ use crate::wire::transcript::Entry;
 const MOST_TOGETHER: usize = 64 << 10;
 /// So many do not wait any longer.
 const MOST_DEFERRED: usize = 256;
-/// Nor longer than that.
-const SOON: Duration = Duration::from_millis(5);
 
 /// Commands that leave together.
 struct Sending {
@@ -176,10 +172,7 @@ impl Connection {
             state.update_dispatch();
         }
         // Nobody may ever wait for it.
-        if !self.options.own_loop && !mem::replace(&mut state.alarmed, true) {
-            let at = Instant::now().checked_add(SOON);
-            self.set_alarm(&mut state, at, after);
-        }
+        state.have_watched();
         state
     }
 

@@ -320,7 +320,7 @@ impl<'a> Ladder<'a> {
     /// force afterwards is QEMU.
     fn seen(&self) -> Option<ShutdownResult> {
         let state = self.connection.state.lock();
-        let power = &state.session.power;
+        let power = state.power_of(self.session);
         if power.by_guest > self.before.1 {
             Some(ShutdownResult::Guest)
         } else if power.shutdowns > self.before.0 {

@@ -15,10 +15,11 @@ use super::callbacks::Job;
 use super::connection::{Connection, Guard, Outcome, Reader, State};
 use super::failure::End;
 use super::log::Notes;
+use super::reconnect::Reconnecting;
 use super::wait::{Stop, Wait};
 use crate::sys::eventfd::EventFd;
 use crate::sys::poll::Direction;
-use crate::transport::RECEIVE_WAIT;
+use crate::transport::{self, RECEIVE_WAIT, Target};
 use crate::wire::transcript::Entry;
 
 /// What follows from a step under the lock and must happen after it: threads to wake, lines to log,
@@ -36,6 +37,10 @@ pub(super) struct Aftermath<'a> {
     pub descriptors: Vec<OwnedFd>,
     /// Commands whose replies came after their calls gave up.
     pub late: Vec<(String, Outcome)>,
+    /// A VM that may be stuck in its start.
+    pub kick: Option<Target>,
+    /// What is left of coming back: a listener's file goes with it.
+    pub given_up: Option<Box<Reconnecting>>,
     connection: &'a Connection,
 }
 
@@ -49,6 +54,8 @@ impl<'a> Aftermath<'a> {
             batches: Vec::new(),
             descriptors: Vec::new(),
             late: Vec::new(),
+            kick: None,
+            given_up: None,
             connection,
         }
     }
@@ -75,7 +82,9 @@ impl<'a> Aftermath<'a> {
             && self.ended.is_none()
             && self.descriptors.is_empty()
             && self.batches.is_empty()
-            && self.jobs.is_empty();
+            && self.jobs.is_empty()
+            && self.kick.is_none()
+            && self.given_up.is_none();
         if !nothing {
             self.wake_them();
         }
@@ -89,6 +98,10 @@ impl<'a> Aftermath<'a> {
         }
         self.connection.word.wake(mem::take(&mut self.wakes));
         self.descriptors.clear();
+        drop(self.given_up.take());
+        if let Some(target) = self.kick.take() {
+            transport::kick(&target);
+        }
         for (batch, tag) in self.batches.drain(..) {
             batch.finished(tag);
         }
@@ -340,6 +353,14 @@ impl Connection {
 }
 
 impl State {
+    /// The I/O thread looks after it from its next tick on.
+    pub(super) fn have_watched(&mut self) {
+        let idle = &mut self.idle;
+        if let Some(registration) = idle.registration.as_ref().filter(|_| !idle.watched) {
+            idle.watched = registration.watch(idle.activity);
+        }
+    }
+
     /// An idle connection keeps nothing for the next call.
     pub(super) fn trim(&mut self) {
         self.session.trim();
@@ -439,6 +460,7 @@ impl Connection {
 
     /// The I/O thread's look at a connection that was busy `activity` ago.
     pub(super) fn look(&self, activity: u64, patience_over: bool) -> Watched {
+        self.send_deferred();
         let mut state = self.state.lock();
         if state.is_ended() {
             return Watched::Done;

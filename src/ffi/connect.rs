@@ -27,8 +27,8 @@ handle!(qmp_client, Client, Connection);
 /// When it returns QMP_OK the VM answers. For a guest agent see qmp_options_set_dialect.
 ///
 /// A client stays with the VM that it connected to: when that ends the client is at its end too,
-/// and whoever listens on the same path afterwards is met by another qmp_connect only. The logger
-/// is told the process behind each connection.
+/// and whoever listens on the same path afterwards is met by another qmp_connect only, unless
+/// qmp_options_set_reconnect says otherwise. The logger is told the process behind each connection.
 ///
 /// address: "/PATH" or "unix:PATH", a unix socket, the path at most 107 bytes; "abstract:NAME", one
 /// in the abstract namespace; "tcp:HOST:PORT" with a name, an IPv4 address or an IPv6 address in
@@ -85,15 +85,16 @@ pub unsafe extern "C" fn qmp_connect(
 ///
 /// address: where to listen, in qmp_connect's forms, but for fd:N: "/path" or "unix:/path", with the
 /// permissions that the umask leaves; "abstract:NAME"; "tcp:HOST:PORT". A socket file that is there and on which
-/// nobody listens any more is replaced. options, timeout_ms, cancel, client, error: as with qmp_connect;
-/// the time counts for the VM to come and for the handshake.
+/// nobody listens any more is replaced. options: settings, copied; NULL for the defaults. timeout_ms, cancel,
+/// client, error: as with qmp_connect; the time counts for the VM to come and for the handshake.
 ///
 /// The first that connects is the VM. With qmp_options_set_reconnect the client listens on as long as it
 /// lives, and takes the next VM that comes when the connection has ended; the pauses do not matter then,
-/// total_ms does. Without it the address is given up, its file removed, once a VM has come.
+/// total_ms does; whoever comes meanwhile waits in line. The address is given up, and its file removed, when the
+/// client is closed or gives up, and without qmp_options_set_reconnect once a VM has come.
 ///
 /// Returns what qmp_connect does, and QMP_ERR_TIMEOUT: no VM came; QMP_ERR_BUSY: somebody else listens
-/// there; QMP_ERR_PERMISSION: the socket may not be made there. Any thread. Since 0.1.
+/// there, or what is there is no socket; QMP_ERR_PERMISSION: the socket may not be made there. Any thread. Since 0.1.
 ///
 /// # Safety
 /// address is a NUL-terminated string or NULL; the pointers that are not handles may be written, or

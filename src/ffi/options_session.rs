@@ -130,13 +130,15 @@ pub extern "C" fn qmp_options_set_expected_peer(
 /// An attempt goes to the address that the first connection was made to; a host's name is not looked up
 /// again. It takes 10 s at most. With qmp_options_set_expected_peer another peer is refused, and tried
 /// again. Descriptors (fd:N) cannot be connected to again. A recording (qmp_options_set_record) has the
-/// first session alone.
+/// first session alone. Events behind QMP_EVENT_DISCONNECTED are the next peer's; what it sends before
+/// its session is open comes before QMP_EVENT_RECONNECTED. Between two sessions qmp_peer and
+/// qmp_greeting_json tell of the last peer, or of the one that is being tried.
 ///
 /// first_ms: the pause before the first attempt, in milliseconds; 0 turns reconnecting off, and the rest does
 /// not matter. factor: by which each pause is longer than the one before it, 1 to 100. cap_ms: the
 /// longest pause, first_ms at least. jitter: up to this part of a pause is left out, at random, so that not
 /// all clients of a host come at once, 0 to 1. total_ms: when to give up, counted from the end of a
-/// session; or QMP_FOREVER.
+/// session, also while an attempt is under way; or QMP_FOREVER.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_FORKED. Any thread.
 /// Since 0.1.

@@ -39,9 +39,8 @@ pub unsafe extern "C" fn qmp_fd(
 }
 
 /// Does what there is to do for a client that the caller's loop drives: reads what came, sends what
-/// waits to be sent, tries to come back if that is due, and runs the callbacks set with QMP_ON_DISPATCH. It
-/// never waits. Then poll events,
-/// requests and batches with a timeout of 0.
+/// waits to be sent, tries to come back if that is due, and runs the callbacks set with
+/// QMP_ON_DISPATCH. It never waits. Then poll events, requests and batches with a timeout of 0.
 ///
 /// client: which; its options had qmp_options_set_own_loop. error: gets the error; may be NULL.
 ///

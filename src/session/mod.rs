@@ -93,16 +93,17 @@ impl<W> Session<W> {
 
     /// Starts a sync, over again if there was one. Only the answer to the last one counts: the
     /// agent works in order, so everything that the others bring about has come by then, its
-    /// complaints about their marks included, which have no id.
-    pub fn sync(&mut self, command: &str, number: u64, waiter: W) {
+    /// complaints about their marks included, which have no id. False: the one before is still on its
+    /// way out, and stays the last.
+    pub fn sync(&mut self, command: &str, number: u64, waiter: W) -> bool {
         if self.pending.has_output() {
-            // The one before is still on its way out.
-            return;
+            return false;
         }
         drop(self.pending.end());
         self.stage = Stage::Syncing(Some(number));
         let bytes = handshake::sync_bytes(command, number);
         self.pending.submit(number, bytes, waiter, false);
+        true
     }
 
     /// Who is meant by a `return`.

@@ -2,13 +2,14 @@
 //! The other end of an address: where clients are accepted.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 
 use super::Target;
@@ -16,8 +17,27 @@ use crate::sys::socket;
 
 /// Never waits. Dropping it removes the file of its socket.
 pub enum Listener {
-    Unix(UnixListener, Option<PathBuf>),
+    Unix(UnixListener, Option<SocketFile>),
     Tcp(TcpListener),
+}
+
+pub struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn identity(path: &Path) -> io::Result<(u64, u64)> {
+        let file = fs::symlink_metadata(path)?;
+        Ok((file.dev(), file.ino()))
+    }
+
+    /// Another may have taken its place: QEMU does not ask.
+    fn remove(&self) {
+        if SocketFile::identity(&self.path).is_ok_and(|found| found == self.identity) {
+            let _ = fs::remove_file(&self.path); // someone may have tidied up before
+        }
+    }
 }
 
 impl Listener {
@@ -28,8 +48,10 @@ impl Listener {
             Target::Path(path) => {
                 let path = Path::new(OsStr::from_bytes(path));
                 match Listener::at_path(path) {
-                    Err(e) if is_left_behind(&e, target) => {
-                        std::fs::remove_file(path)?;
+                    Err(e)
+                        if e.raw_os_error() == Some(libc::EADDRINUSE) && is_left_behind(path) =>
+                    {
+                        fs::remove_file(path)?;
                         Listener::at_path(path)
                     }
                     other => other,
@@ -47,7 +69,11 @@ impl Listener {
         listener.set_nonblocking(true)?;
         // The working directory may change.
         let path = std::path::absolute(path)?;
-        Ok(Listener::Unix(listener, Some(path)))
+        let identity = SocketFile::identity(&path)?;
+        Ok(Listener::Unix(
+            listener,
+            Some(SocketFile { path, identity }),
+        ))
     }
 
     pub fn at_abstract(name: &[u8]) -> io::Result<Listener> {
@@ -66,7 +92,7 @@ impl Listener {
     /// The address that a client connects to.
     pub fn address(&self) -> io::Result<Vec<u8>> {
         match self {
-            Listener::Unix(_, Some(path)) => Ok(path.as_os_str().as_bytes().to_vec()),
+            Listener::Unix(_, Some(file)) => Ok(file.path.as_os_str().as_bytes().to_vec()),
             Listener::Unix(listener, None) => {
                 let address = listener.local_addr()?;
                 let name = address.as_abstract_name().unwrap_or_default();
@@ -89,17 +115,11 @@ impl Listener {
     }
 }
 
-/// Only a socket refuses; what is no socket stays.
-fn is_left_behind(error: &io::Error, target: &Target) -> bool {
-    let Target::Path(path) = target else {
-        return false;
-    };
-    let path = Path::new(OsStr::from_bytes(path));
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
-    let refused = |e: io::Error| e.raw_os_error() == Some(libc::ECONNREFUSED);
-    error.raw_os_error() == Some(libc::EADDRINUSE)
-        && is_socket
-        && super::attempt(target).is_err_and(refused)
+/// Whoever listens there does not notice that a datagram was to be sent to a stream socket.
+fn is_left_behind(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
+    let asked = UnixDatagram::unbound().and_then(|probe| probe.connect(path));
+    is_socket && asked.is_err_and(|e| e.raw_os_error() == Some(libc::ECONNREFUSED))
 }
 
 impl AsFd for Listener {
@@ -115,8 +135,51 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // A forked child may have a copy, where nobody would ever be accepted.
         socket::shutdown(self.as_fd());
-        if let Listener::Unix(_, Some(path)) = self {
-            let _ = std::fs::remove_file(path); // someone may have tidied up before
+        if let Listener::Unix(_, Some(file)) = self {
+            file.remove();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("qmp-{name}-{}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        path
+    }
+
+    fn at(path: &Path) -> io::Result<Listener> {
+        Listener::at(&Target::Path(path.as_os_str().as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn what_is_left_behind_is_replaced_and_whoever_listens_is_not_disturbed() {
+        let path = path("listener");
+        drop(UnixListener::bind(&path).unwrap());
+        let listener = at(&path).unwrap();
+        let taken = at(&path).err().and_then(|e| e.raw_os_error());
+        assert_eq!(taken, Some(libc::EADDRINUSE));
+        let nobody = listener.accept().unwrap_err();
+        assert_eq!(nobody.kind(), io::ErrorKind::WouldBlock);
+        drop(listener);
+        assert!(!path.exists());
+        fs::write(&path, "a file").unwrap();
+        assert!(at(&path).is_err());
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn anothers_socket_file_stays() {
+        let path = path("stolen");
+        let listener = at(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let other = UnixListener::bind(&path).unwrap();
+        drop(listener);
+        assert!(path.exists());
+        drop(other);
+        fs::remove_file(&path).unwrap();
     }
 }
