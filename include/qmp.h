@@ -1110,8 +1110,8 @@ qmp_status qmp_submit_json(qmp_client *client,
  * command; may be NULL. reply_json: gets the reply, to be freed with qmp_string_free. error: gets
  * the error; may be NULL.
  *
- * Of several threads that wait one gets the outcome. A wait that another thread ends, by giving the
- * request up or freeing it, may take half a second to notice.
+ * Of several threads that wait one gets the outcome. A wait ends when another thread gives the request up or
+ * frees it.
  *
  * Returns what qmp_execute_json returns; QMP_ERR_TIMEOUT and QMP_ERR_CANCELLED, with outcome_unknown
  * false: it is still under way; QMP_ERR_CANCELLED also after qmp_request_cancel; QMP_ERR_CLOSED also

@@ -18,9 +18,9 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::alarms::Alarms;
 use super::connection::Connection;
+use super::idle::{Served, Watched};
 use super::lock::Lock;
 use super::own_loop::{self, OwnLoop};
-use super::turns::{Served, Watched};
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::eventfd::EventFd;
 use crate::sys::fork::PerProcess;

@@ -3,6 +3,7 @@
 
 mod alarms;
 pub mod batch;
+mod by_id;
 pub mod callbacks;
 pub mod cancel;
 mod connect;
@@ -11,6 +12,7 @@ mod events;
 mod execute;
 mod failure;
 mod follow;
+mod idle;
 mod io_thread;
 pub mod late;
 mod listen;
@@ -21,6 +23,7 @@ mod model;
 pub mod options;
 mod own_loop;
 mod peer;
+mod reader;
 mod receive;
 mod reconnect;
 mod record;

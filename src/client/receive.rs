@@ -4,9 +4,10 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::connection::{Connection, EVENTS, Outcome, Reader, State, mark_of};
+use super::connection::{Connection, EVENTS, Outcome, State, mark_of};
 use super::failure::{End, Failure, over};
 use super::log::Level;
+use super::reader::Reader;
 use super::turns::Aftermath;
 use crate::session::handshake::{Greeting, Stage};
 use crate::session::pending::Unmatched;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use super::batch::Batch;
+use super::by_id::ById;
 use super::callbacks::{Callback, Job, Place};
 use super::connection::{Connection, Outcome, State, mark_of};
 use super::execute::{Call, check};
@@ -88,42 +89,6 @@ struct Watching {
     dispatchable: VecDeque<u64>,
     /// With what they know the request by.
     batches: ById<(Arc<Batch>, u64)>,
-}
-
-/// By the ids of commands, which count up: what is added goes to the end, as a rule, and what is done leaves near the beginning.
-struct ById<T>(VecDeque<(u64, T)>);
-
-impl<T> Default for ById<T> {
-    fn default() -> ById<T> {
-        ById(VecDeque::new())
-    }
-}
-
-impl<T> ById<T> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn position(&self, id: u64) -> std::result::Result<usize, usize> {
-        self.0.binary_search_by_key(&id, |(id, _)| *id)
-    }
-
-    fn get(&self, id: u64) -> Option<&T> {
-        let at = self.position(id).ok()?;
-        self.0.get(at).map(|(_, it)| it)
-    }
-
-    fn insert(&mut self, id: u64, it: T) {
-        match self.position(id) {
-            Ok(at) => self.0[at].1 = it,
-            Err(at) => self.0.insert(at, (id, it)),
-        }
-    }
-
-    fn remove(&mut self, id: u64) -> Option<T> {
-        let at = self.position(id).ok()?;
-        self.0.remove(at).map(|(_, it)| it)
-    }
 }
 
 struct Waiting {

@@ -4,7 +4,6 @@
 //! their reply was read for them or the role is handed to them. When nobody is left the I/O
 //! thread takes over.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -12,9 +11,10 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::callbacks::Job;
-use super::connection::{Connection, Guard, Outcome, Reader, State};
+use super::connection::{Connection, Guard, Outcome, State};
 use super::failure::End;
 use super::log::Notes;
+use super::reader::Reader;
 use super::reconnect::Reconnecting;
 use super::wait::{Stop, Wait};
 use crate::sys::eventfd::EventFd;
@@ -120,9 +120,9 @@ impl Drop for Aftermath<'_> {
 }
 
 /// The reader role. Dropped, it goes back, also when the stack unwinds.
-struct Reading<'a> {
-    connection: &'a Connection,
-    role: Option<Reader>,
+pub(super) struct Reading<'a> {
+    pub connection: &'a Connection,
+    pub role: Option<Reader>,
 }
 
 impl Drop for Reading<'_> {
@@ -138,7 +138,7 @@ impl Drop for Reading<'_> {
 }
 
 impl Reading<'_> {
-    fn give_back(&mut self, state: &mut State) {
+    pub fn give_back(&mut self, state: &mut State) {
         if let Some(role) = self.role.take() {
             state.reader = Some(role);
         }
@@ -353,137 +353,9 @@ impl Connection {
 }
 
 impl State {
-    /// The I/O thread looks after it from its next tick on.
-    pub(super) fn have_watched(&mut self) {
-        let idle = &mut self.idle;
-        if let Some(registration) = idle.registration.as_ref().filter(|_| !idle.watched) {
-            idle.watched = registration.watch(idle.activity);
-        }
-    }
-
-    /// An idle connection keeps nothing for the next call.
-    pub(super) fn trim(&mut self) {
-        self.session.trim();
-        if self.done.is_empty() {
-            self.done = VecDeque::new();
-        }
-        if self.parked.is_empty() {
-            self.parked = Vec::new();
-        }
-    }
-
     fn take_reader(&mut self) -> Option<Reader> {
         let reader = self.reader.take();
         self.idle.activity += u64::from(reader.is_some());
         reader
     }
-}
-
-/// How a turn of the I/O thread left the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Served {
-    /// Read, and armed again.
-    Idle,
-    /// A caller reads it; look again at the next tick.
-    Busy { activity: u64 },
-}
-
-/// How a tick found a connection that was busy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Watched {
-    /// Calls come and go.
-    Busy { activity: u64 },
-    /// One caller has been reading all the time.
-    Held,
-    /// Quiet and armed, or ended: no need to look again.
-    Done,
-}
-
-/// A flood is read in batches, between which others get their turn.
-const READS_PER_TURN: usize = 8;
-
-impl Connection {
-    /// The I/O thread's turn: the descriptor was armed and fired.
-    pub(super) fn serve(&self) -> Served {
-        if self.options.reconnect.is_some() {
-            self.tend();
-        }
-        let mut after = Aftermath::new(self);
-        let mut reading = Reading {
-            connection: self,
-            role: None,
-        };
-        let mut state = self.state.lock();
-        if !self.options.own_loop {
-            state.idle.armed = None;
-        }
-        if state.blocked && !state.is_ended() {
-            state.blocked = false;
-            state = self.flush(state, &mut after);
-        }
-        let activity = state.idle.activity;
-        // The caller's loop comes for every message: more will follow.
-        let idle = !self.options.own_loop;
-        if !state.is_ended() {
-            reading.role = state.reader.take();
-        }
-        // Whoever calls all the time reads by himself, as a rule.
-        let lively = activity != mem::replace(&mut state.idle.seen, activity);
-        let busy =
-            (reading.role.is_none() || lively && state.watchers.is_empty()) && !state.is_ended();
-        state.idle.watched |= busy && !self.options.own_loop;
-        drop(state);
-        if let Some(reader) = &mut reading.role {
-            for _ in 0..READS_PER_TURN {
-                if !self.receive(reader, false, &mut after) {
-                    break;
-                }
-            }
-            reader.release(idle);
-        }
-        after.wake();
-        let mut state = self.state.lock();
-        reading.give_back(&mut state);
-        if idle {
-            state.trim();
-        }
-        let next = self.hand_over(&mut state);
-        drop(state);
-        self.word.wake(next);
-        after.tell();
-        if busy {
-            Served::Busy { activity }
-        } else {
-            Served::Idle
-        }
-    }
-
-    /// The I/O thread's look at a connection that was busy `activity` ago.
-    pub(super) fn look(&self, activity: u64, patience_over: bool) -> Watched {
-        self.send_deferred();
-        let mut state = self.state.lock();
-        if state.is_ended() {
-            return Watched::Done;
-        }
-        if state.idle.activity != activity {
-            return Watched::Busy {
-                activity: state.idle.activity,
-            };
-        }
-        if state.reader.is_none() && !patience_over {
-            return Watched::Held;
-        }
-        state.idle.watched = false;
-        state.trim();
-        if let Some(reader) = &mut state.reader {
-            reader.release(true);
-            self.arm(&mut state);
-        }
-        // Else whoever reads now arms it in the end.
-        Watched::Done
-    }
-
-    /// How often the I/O thread looks at a busy connection: the longest that an event can wait
-    /// after a burst of calls, when nobody calls any more.
-    pub(super) const TICK: Duration = Duration::from_millis(5);
 }

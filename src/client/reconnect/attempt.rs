@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use super::handshake::{ATTEMPT, Handshake, NUDGE};
 use super::{Phase, Reconnecting, Way, after};
-use crate::client::connection::{Connection, Guard, Link, Reader, State};
+use crate::client::connection::{Connection, Guard, Link, State};
 use crate::client::io_thread::{self, Registration};
 use crate::client::log::Level;
 use crate::client::own_loop::OwnLoop;
+use crate::client::reader::Reader;
 use crate::client::turns::Aftermath;
 use crate::sys::epoll::Interest;
 use crate::sys::poll::{self, Direction};
