@@ -220,7 +220,7 @@ impl Connection {
         state.idle.registration = Some(registration);
         state.idle.watched = true;
         if let Some(reader) = &mut state.reader {
-            reader.release(true);
+            reader.release();
         }
         Ok(())
     }

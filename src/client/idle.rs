@@ -51,8 +51,6 @@ impl Connection {
             state = self.flush(state, &mut after);
         }
         let activity = state.idle.activity;
-        // The caller's loop comes for every message: more will follow.
-        let idle = !self.options.own_loop;
         if !state.is_ended() {
             reading.role = state.reader.take();
         }
@@ -68,14 +66,12 @@ impl Connection {
                     break;
                 }
             }
-            reader.release(idle);
+            reader.release();
         }
         after.wake();
         let mut state = self.state.lock();
         reading.give_back(&mut state);
-        if idle {
-            state.trim();
-        }
+        state.trim();
         let next = self.hand_over(&mut state);
         drop(state);
         self.word.wake(next);
@@ -105,7 +101,7 @@ impl Connection {
         state.idle.watched = false;
         state.trim();
         if let Some(reader) = &mut state.reader {
-            reader.release(true);
+            reader.release();
             self.arm(&mut state);
         }
         // Else whoever reads now arms it in the end.
@@ -126,9 +122,13 @@ impl State {
         }
     }
 
-    /// An idle connection keeps nothing for the next call.
+    /// An idle connection keeps nothing for the next message. Of many connections each is idle most of the time, and what it
+    /// kept would be cold when it is used again.
     pub(super) fn trim(&mut self) {
         self.session.trim();
+        for subscription in &mut self.subscriptions {
+            subscription.trim();
+        }
         if self.done.is_empty() {
             self.done = VecDeque::new();
         }

@@ -64,10 +64,10 @@ impl Reader {
         framer.set_restarts(false);
     }
 
-    /// Gives the memory back if nothing is held; `all`: also what a framer needs by itself.
-    pub fn release(&mut self, all: bool) {
+    /// Gives the memory back if nothing is held.
+    pub fn release(&mut self) {
         if let Some(framer) = &mut self.framer {
-            if all && self.opened && framer.is_at_rest() {
+            if self.opened && framer.is_at_rest() {
                 self.framer = None;
             } else {
                 framer.release();

@@ -202,6 +202,10 @@ impl Subscription {
         None
     }
 
+    pub(super) fn trim(&mut self) {
+        self.queue.trim();
+    }
+
     /// Nothing comes any more. The descriptor stays as long as the handle.
     pub(super) fn close(&mut self) -> Option<impl Sized + use<>> {
         self.queue = EventQueue::new(0, 0);
