@@ -2,6 +2,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <qmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -47,6 +48,8 @@ typedef struct connection {
     char request[288];
 } connection;
 int unix_connect(const char *path); // -1 where nobody listens
+void *floor_open(const target *target); // a connection
+void floor_close(void *connection);
 void floor_connect(connection *connection, const target *target);
 void floor_send(connection *connection);     // sends the request, then counts its id up
 void floor_count_up(connection *connection); // makes the next request
@@ -61,6 +64,7 @@ bool framing_ends(framing *framing, const char *bytes, size_t length);
 bool utf8_valid(const unsigned char *bytes, size_t length);
 
 // library.c
+void require(qmp_status status, qmp_error *error); // success
 void *library_open(const target *target);
 void library_close(void *client);
 char *library_fetch_schema(const target *target);

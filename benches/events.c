@@ -2,7 +2,6 @@
 // How fast events are taken in: the library against a reader that looks for newlines alone.
 #include "bench.h"
 
-#include <qmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,21 +21,6 @@ char *events_text(void)
     for (int i = 0; i < EVENTS; i++)
         end = stpcpy(end, EVENT);
     return text;
-}
-
-static void *open_lines(const target *target)
-{
-    connection *c = malloc(sizeof *c);
-    if (!c)
-        die("no memory for a connection");
-    floor_connect(c, target);
-    return c;
-}
-
-static void close_lines(void *opened)
-{
-    floor_disconnect(opened);
-    free(opened);
 }
 
 static void count_lines(void *opened)
@@ -91,6 +75,6 @@ static void ask(void *client)
     library_status.call(client);
 }
 
-const side floor_lines = { open_lines, count_lines, close_lines };
+const side floor_lines = { floor_open, count_lines, floor_close };
 const side library_dropped = { open_for_one, ask, library_close };
 const side library_polled = { open_for_all, poll_all, library_close };

@@ -75,7 +75,7 @@ void floor_disconnect(connection *c)
     close(c->fd);
 }
 
-static void *open_connection(const target *target)
+void *floor_open(const target *target)
 {
     connection *c = malloc(sizeof *c);
     if (!c)
@@ -84,7 +84,7 @@ static void *open_connection(const target *target)
     return c;
 }
 
-static void close_connection(void *opened)
+void floor_close(void *opened)
 {
     floor_disconnect(opened);
     free(opened);
@@ -119,5 +119,5 @@ static void exchange_framed(void *opened)
     free(copy);
 }
 
-const side floor_exchange = { open_connection, exchange, close_connection };
-const side floor_framed = { open_connection, exchange_framed, close_connection };
+const side floor_exchange = { floor_open, exchange, floor_close };
+const side floor_framed = { floor_open, exchange_framed, floor_close };

@@ -3,7 +3,6 @@
 #include "bench.h"
 
 #include <fcntl.h>
-#include <qmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "bench.h"
 
-#include <qmp.h>
 
-static void require(qmp_status status, qmp_error *error)
+void require(qmp_status status, qmp_error *error)
 {
     if (status != QMP_OK)
         die("%s: %s", qmp_status_name(status), error ? error->message : "");

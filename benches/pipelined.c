@@ -2,32 +2,11 @@
 // Many commands under way at once: a call is a batch of them, submitted and then collected.
 #include "bench.h"
 
-#include <qmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 enum { MOST = 256 };
-
-typedef struct batched {
-    connection connection;
-    char commands[MOST * sizeof(((connection *)0)->request)];
-} batched;
-
-static void *floor_open(const target *target)
-{
-    batched *b = malloc(sizeof *b);
-    if (!b)
-        die("no memory for a connection");
-    floor_connect(&b->connection, target);
-    return b;
-}
-
-static void floor_close(void *opened)
-{
-    floor_disconnect(&((batched *)opened)->connection);
-    free(opened);
-}
 
 // A reply in a line: its copy is found by its id.
 static void take_reply(char **copies, unsigned long first, int depth, const char *line, size_t length)
@@ -41,20 +20,20 @@ static void take_reply(char **copies, unsigned long first, int depth, const char
 }
 
 // One send for all; then lines are read, each is matched by its id and copied.
-static void floor_batch(batched *b, int depth)
+static void floor_batch(connection *c, int depth)
 {
+    static char commands[MOST * sizeof c->request];
     static char replies[1 << 18];
     char *copies[MOST] = { 0 };
-    connection *c = &b->connection;
     unsigned long first = strtoul(c->request + c->id, NULL, 10);
     size_t length = 0;
     for (int i = 0; i < depth; i++) {
-        memcpy(b->commands + length, c->request, c->length);
+        memcpy(commands + length, c->request, c->length);
         length += c->length;
         floor_count_up(c);
     }
     for (size_t sent = 0; sent < length;) {
-        ssize_t taken = send(c->fd, b->commands + sent, length - sent, MSG_NOSIGNAL);
+        ssize_t taken = send(c->fd, commands + sent, length - sent, MSG_NOSIGNAL);
         if (taken < 0)
             die("cannot send a batch");
         sent += (size_t)taken;
@@ -73,12 +52,6 @@ static void floor_batch(batched *b, int depth)
     }
     for (int i = 0; i < depth; i++)
         free(copies[i]);
-}
-
-static void require(qmp_status status, qmp_error *error)
-{
-    if (status != QMP_OK)
-        die("%s: %s", qmp_status_name(status), error ? error->message : "");
 }
 
 static void library_batch(qmp_client *client, int depth)

@@ -3,7 +3,6 @@
 // own loop against a program of bare sockets in an epoll, each in a process of its own.
 #include "bench.h"
 
-#include <qmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +33,6 @@ static void answer_came(vm *vm)
         die("a reply that nobody waits for");
     latencies[answered++] = now_us() - vm->asked;
     vm->asked = 0;
-}
-
-static void require(qmp_status status, qmp_error *error)
-{
-    if (status != QMP_OK)
-        die("%s: %s", qmp_status_name(status), error ? error->message : "");
 }
 
 // ---- bare sockets
