@@ -95,8 +95,10 @@ impl Stage {
         });
         // A shared socket is polled before every receive.
         let (shared, address) = (chance(2), "model".to_owned());
-        let recorder = Recorder::begin(options).unwrap();
-        let connection = Connection::new(socket, shared, Before::now(), address, options, recorder);
+        let options = Arc::new(options);
+        let recorder = Recorder::begin(&options).unwrap();
+        let connection =
+            Connection::new(socket, shared, Before::now(), address, &options, recorder);
         connection.greet(&forever()).unwrap();
         connection.register().unwrap();
         Stage { connection, server }

@@ -300,7 +300,7 @@ fn f98_f111_a_logger_may_close_the_connection() {
             logger: Some(Logger::new(Level::Trace, sink)),
             ..Options::default()
         };
-        let stage = Stage::with(&options, |server| {
+        let stage = Stage::with(options, |server| {
             server.event();
             server.serve();
         });
@@ -337,7 +337,7 @@ fn f97_f111_a_logger_may_call_back() {
             logger: Some(Logger::new(Level::Debug, sink)),
             ..Options::default()
         };
-        let stage = Stage::with(&options, |server| server.serve());
+        let stage = Stage::with(options, |server| server.serve());
         handle.set(stage.connection.clone());
         let callers = ["a", "b"].map(|name| stage.caller(vec![Call::forever(name)], &[]));
         join(callers);
@@ -356,7 +356,7 @@ fn everything_at_once_ends() {
             record: chance(2).then(|| "/dev/null".into()),
             ..Options::default()
         };
-        let stage = Stage::with(&options, move |server| {
+        let stage = Stage::with(options, move |server| {
             server.event();
             server.serve_some(commands);
         });
