@@ -38,7 +38,7 @@ struct server {
     pthread_t accepter;
     pthread_mutex_t lock; /* over the list and its descriptors */
     struct peer *peers;
-    atomic_size_t heard;
+    atomic_size_t heard, receives;
     atomic_int clients, open;
 };
 
@@ -175,6 +175,11 @@ size_t server_heard(server *server)
     return atomic_load(&server->heard);
 }
 
+size_t server_receives(server *server)
+{
+    return atomic_load(&server->receives);
+}
+
 int server_clients(server *server)
 {
     return atomic_load(&server->clients);
@@ -273,6 +278,7 @@ static bool receive(peer *peer)
         return false;
     peer->length += (size_t)got;
     atomic_fetch_add(&peer->server->heard, (size_t)got);
+    atomic_fetch_add(&peer->server->receives, 1);
     return true;
 }
 

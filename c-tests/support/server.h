@@ -17,6 +17,7 @@ const char *server_directory(const server *server);
 bool server_dial(server *server, const char *address); /* one more connection, to whoever listens there; false: nobody does */
 int server_connect(const server *server); /* a descriptor connected to a TCP server */
 size_t server_heard(server *server);   /* bytes received on all connections */
+size_t server_receives(server *server); /* in so many pieces */
 int server_clients(server *server);    /* connections accepted */
 int server_open(server *server);       /* connections whose script still runs */
 void server_stop(server *server);      /* ends the connections, waits for the scripts */

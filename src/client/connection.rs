@@ -110,6 +110,8 @@ pub struct State {
     pub(super) reconnecting: Option<Box<Reconnecting>>,
     /// By `close`: every call ends.
     pub(super) closed: bool,
+    /// `close` sleeps until the writer role is at home.
+    pub(super) leaving: bool,
     pub(super) idle: Idle,
     /// What `qmp_poll_event` looks at.
     signal: Signal,
@@ -186,6 +188,7 @@ impl Connection {
                 epoch: 1,
                 reconnecting: None,
                 closed: false,
+                leaving: false,
                 idle: Idle {
                     registration: None,
                     armed: None,
@@ -252,7 +255,7 @@ impl Connection {
     /// Ends every call on the connection, now and later.
     pub fn close(self: &Arc<Self>) {
         let mut after = Aftermath::new(self);
-        let mut state = self.flush(self.state.lock(), &mut after);
+        let mut state = self.send_last(&mut after);
         state.closed = true;
         // With nobody inside, be it in a logger, and no copy anywhere, closing the descriptor, which
         // the last owner does, does it all. New owners cannot come: the handle is gone.

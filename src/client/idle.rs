@@ -85,8 +85,20 @@ impl Connection {
 
     /// The I/O thread's look at a connection that was busy `activity` ago.
     pub(super) fn look(&self, activity: u64, patience_over: bool) -> Watched {
-        self.send_deferred();
+        let mut after = Aftermath::new(self);
         let mut state = self.state.lock();
+        if state.deferred {
+            state = self.flush(state, &mut after);
+        }
+        // Under the same lock: what is deferred from now on finds that nobody looks.
+        let watched = self.look_at(&mut state, activity, patience_over);
+        drop(state);
+        after.wake();
+        after.tell();
+        watched
+    }
+
+    fn look_at(&self, state: &mut State, activity: u64, patience_over: bool) -> Watched {
         if state.is_ended() {
             return Watched::Done;
         }
@@ -102,7 +114,7 @@ impl Connection {
         state.trim();
         if let Some(reader) = &mut state.reader {
             reader.release();
-            self.arm(&mut state);
+            self.arm(state);
         }
         // Else whoever reads now arms it in the end.
         Watched::Done

@@ -97,6 +97,7 @@ impl Connection {
         // In two threads at once, or in a callback of its own, the first to end shows what is left.
         state.processed = true;
         drop(state);
+        self.send_deferred();
         self.serve();
         let dispatched = self.dispatch();
         let mut state = self.state.lock();

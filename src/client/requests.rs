@@ -213,7 +213,9 @@ impl Request {
         if state.has_outcome(self.id) {
             return Ok(Cancelled::TooLate);
         }
-        let abandoned = self.end(&mut state, Over::Cancelled, &mut after);
+        self.end(&mut state, Over::Cancelled, &mut after);
+        let connection = &self.connection;
+        let abandoned = connection.abandon(&mut state, self.id, &self.name, &mut after);
         drop(state);
         self.leave_batch();
         after.wake();
@@ -224,13 +226,12 @@ impl Request {
         })
     }
 
-    /// The request is done with: whoever waits for it is told, and an outcome that has come goes.
+    /// The request is done with: whoever waits for it is told, and an outcome that has come goes. The command goes
+    /// its way: it was submitted to be executed.
     pub fn free(&self) {
         if self.over.get().is_some() {
             return;
         }
-        // It was submitted to be executed, and is not withdrawn by this.
-        self.connection.send_deferred();
         let mut after = Aftermath::new(&self.connection);
         let mut state = self.connection.state.lock();
         if self.lost(&state).is_some() {
@@ -238,6 +239,9 @@ impl Request {
         }
         let unwanted = state.take_outcome(self.id);
         self.end(&mut state, Over::Freed, &mut after);
+        if state.session.pending.disown(self.id) {
+            state.expect_late(self.id, &self.name);
+        }
         drop(state);
         drop(unwanted);
         self.leave_batch();
@@ -245,13 +249,12 @@ impl Request {
         after.tell();
     }
 
-    fn end(&self, state: &mut State, over: Over, after: &mut Aftermath<'_>) -> Option<Abandoned> {
+    fn end(&self, state: &mut State, over: Over, after: &mut Aftermath<'_>) {
         let _ = self.over.set(over); // a request ends once: it was open
         if let Some(watching) = state.watchers.get() {
             watching.batches.remove(self.id);
         }
         self.connection.nudge(state, mark_of(self.id), after);
-        self.connection.abandon(state, self.id, &self.name, after)
     }
 
     /// Has the outcome given to a callback. Nobody can wait for it any more.

@@ -10,12 +10,14 @@ use std::iter;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::connection::{Connection, Guard, State};
+use super::connection::{Connection, EVENTS, Guard, State};
 use super::failure::End;
 use super::log::Notes;
 use super::record::Recorder;
 use super::turns::Aftermath;
+use super::wait::Deadline;
 use crate::session::pending::{Abandoned, Outgoing};
 use crate::transport::Transport;
 use crate::wire::transcript::Entry;
@@ -24,6 +26,8 @@ use crate::wire::transcript::Entry;
 const MOST_TOGETHER: usize = 64 << 10;
 /// So many do not wait any longer.
 const MOST_DEFERRED: usize = 256;
+/// How long a close waits for a thread that sends.
+const MOST_LEAVING: Duration = Duration::from_millis(50);
 
 /// Commands that leave together.
 struct Sending {
@@ -87,6 +91,21 @@ impl Connection {
             }
         }
         state.writer = Some(link);
+        if state.leaving {
+            after.wakes |= state.asleep(EVENTS);
+        }
+        state
+    }
+
+    /// For `close`: what was submitted before it has left, as far as the socket took it, also where another thread is at it.
+    pub(super) fn send_last<'a>(&'a self, after: &mut Aftermath<'_>) -> Guard<'a> {
+        let until = Deadline::after(Some(MOST_LEAVING));
+        let mut state = self.flush(self.state.lock(), after);
+        while state.writer.is_none() && !state.is_ended() && !until.passed() {
+            state.leaving = true;
+            let looked = self.word.look();
+            state = self.park(state, looked, EVENTS, until.remaining());
+        }
         state
     }
 
@@ -190,8 +209,7 @@ impl Connection {
 impl State {
     /// The next commands, and what goes with the first byte of the first.
     fn take_sending(&mut self) -> Option<(Sending, Option<OwnedFd>)> {
-        let pending = &mut self.session.pending;
-        let first = pending.take_output()?;
+        let first = self.session.pending.take_output()?;
         let mut sending = Sending {
             first,
             more: Vec::new(),
@@ -204,13 +222,11 @@ impl State {
             .descriptors
             .iter()
             .all(|(id, _)| *id == sending.first.id());
-        if alone && pending.has_output() && sending.first.rest().len() < MOST_TOGETHER {
-            let room = sending.joined.try_reserve(MOST_TOGETHER);
+        let may_join = alone && pending.has_output() && sending.first.rest().len() < MOST_TOGETHER;
+        if may_join && sending.joined.try_reserve(MOST_TOGETHER).is_ok() {
             sending.joined.extend_from_slice(sending.first.rest());
-            while room.is_ok() && sending.joined.len() < MOST_TOGETHER {
-                let Some(next) = pending.take_output() else {
-                    break;
-                };
+            while let Some(next) = pending.take_output_within(MOST_TOGETHER - sending.joined.len())
+            {
                 sending.joined.extend_from_slice(next.rest());
                 sending.more.push(next);
             }

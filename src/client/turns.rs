@@ -170,6 +170,7 @@ impl Connection {
         found: &mut dyn FnMut(&mut State) -> bool,
     ) -> Result<(), Stop> {
         let _watch = wait.watch(&self.word, marks);
+        self.send_deferred();
         let mut after = Aftermath::new(self);
         let mut reading = Reading {
             connection: self,
@@ -179,9 +180,6 @@ impl Connection {
         let tends = self.options.own_loop && self.options.reconnect.is_some();
         let mut last_look = false;
         let mut state = self.state.lock();
-        if state.deferred {
-            state = self.flush(state, &mut after);
-        }
         let result = loop {
             let looked = self.word.look();
             if found(&mut state) {
@@ -295,7 +293,7 @@ impl Connection {
         }
     }
 
-    fn park<'a>(
+    pub(super) fn park<'a>(
         &'a self,
         mut state: Guard<'a>,
         looked: u32,

@@ -4,7 +4,7 @@
 
 use std::ffi::c_char;
 use std::ptr;
-use std::sync::{Arc, LazyLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::cancel::qmp_cancel;
 use super::error::qmp_error;
@@ -14,6 +14,7 @@ use super::options::qmp_options;
 use super::status::qmp_status;
 use crate::client::{self, Connection, Options, Wait};
 use crate::error::{Error, Result, Status};
+use crate::sys::fork::PerProcess;
 use crate::sys::text::Text;
 
 /// A handle to the connection to one VM, or to its guest agent. Any number of threads may use it at
@@ -125,7 +126,7 @@ pub unsafe extern "C" fn qmp_listen(
 }
 
 /// Shared by all clients that were made without settings.
-static DEFAULTS: LazyLock<Arc<Options>> = LazyLock::new(Arc::default);
+static DEFAULTS: PerProcess<Arc<Options>> = PerProcess::new(Arc::default);
 
 fn settings(options: *const qmp_options) -> Result<Arc<Options>> {
     Ok(match handle::get_optional(options)? {
@@ -133,7 +134,7 @@ fn settings(options: *const qmp_options) -> Result<Arc<Options>> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone(),
-        None => DEFAULTS.clone(),
+        None => DEFAULTS.get().clone(),
     })
 }
 

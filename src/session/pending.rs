@@ -29,6 +29,8 @@ struct Command<W> {
     progress: Progress,
     /// None: the call gave up.
     waiter: Option<W>,
+    /// Nobody wants its reply, but it goes all the same.
+    disowned: bool,
     farewell: bool,
     out_of_band: bool,
 }
@@ -190,6 +192,7 @@ impl<W> Pending<W> {
             id,
             progress: Progress::Queued,
             waiter: Some(waiter),
+            disowned: false,
             farewell,
             out_of_band,
         };
@@ -225,10 +228,19 @@ impl<W> Pending<W> {
 
     /// The next bytes to send. Whoever takes them sends them before anybody sends others.
     pub fn take_output(&mut self) -> Option<Outgoing> {
-        let next = match self.two_bands {
-            false => self.output.pop_front()?,
-            true => self.output.remove(self.next_of_both()?)?,
+        self.take_output_within(usize::MAX)
+    }
+
+    /// The same, if they are no more than that.
+    pub fn take_output_within(&mut self, most: usize) -> Option<Outgoing> {
+        let at = match self.two_bands {
+            false => 0,
+            true => self.next_of_both()?,
         };
+        if self.output.get(at)?.rest().len() > most {
+            return None;
+        }
+        let next = self.output.remove(at)?;
         self.set_progress(next.id, Progress::Started);
         Some(next)
     }
@@ -256,7 +268,10 @@ impl<W> Pending<W> {
     /// The socket takes no more for now. `Torn`: the call gave up meanwhile.
     pub fn output_blocked(&mut self, rest: Outgoing) -> Result<(), Abandoned> {
         let position = self.position(rest.id);
-        let abandoned = position.is_none_or(|at| self.waiting[at].waiter.is_none());
+        let abandoned = position.is_none_or(|at| {
+            let command = &self.waiting[at];
+            command.waiter.is_none() && !command.disowned
+        });
         if rest.written > 0 {
             self.output.push_front(rest);
             return if abandoned {
@@ -347,6 +362,21 @@ impl<W> Pending<W> {
         }
     }
 
+    /// Nobody wants the reply any more, but the command goes its way, as far as it has come. False: its reply has been
+    /// delivered, or the connection has ended.
+    pub fn disown(&mut self, id: u64) -> bool {
+        let Some(at) = self.position(id) else {
+            return false;
+        };
+        let command = &mut self.waiting[at];
+        if command.waiter.take().is_none() {
+            return false;
+        }
+        command.disowned = true;
+        self.note_abandoned();
+        true
+    }
+
     /// The connection has ended: everybody who waits, and what became of their commands.
     pub fn end(&mut self) -> impl Iterator<Item = (W, Fate)> {
         self.output.clear();
@@ -406,7 +436,12 @@ impl<W> Pending<W> {
     fn note_abandoned(&mut self) {
         self.abandoned += 1;
         if self.abandoned > MAX_ABANDONED {
-            let oldest = self.waiting.iter().position(|c| c.waiter.is_none());
+            // What was not sent yet has its reply still before it.
+            let mut begun = self
+                .waiting
+                .iter()
+                .take_while(|c| c.progress != Progress::Queued);
+            let oldest = begun.position(|c| c.waiter.is_none() && c.progress == Progress::Sent);
             if let Some(at) = oldest {
                 self.waiting.remove(at);
                 self.abandoned -= 1;
