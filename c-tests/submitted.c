@@ -320,6 +320,32 @@ static void f34_large_and_small_ones_keep_their_order(void)
     free(arguments);
 }
 
+/* The caller's loop stands still meanwhile, so the call itself sends what the socket did not take at first. */
+static void f35_a_call_in_the_callers_loop_sends_all_of_it(void)
+{
+    enum { LARGE = 4 << 20 };
+    int fd = -1;
+    char *reply = NULL, *arguments = malloc(LARGE + 32);
+    int length = sprintf(arguments, "{\"a\": \"");
+    memset(arguments + length, 'a', LARGE);
+    strcpy(arguments + length + LARGE, "\"}");
+    server *server = start_counting();
+    qmp_client *client = connect_own_loop(server_address(server), &fd);
+    qmp_cancel *cancel = qmp_cancel_new();
+    atomic_store(&answer_now, true);
+    CHECK_STATUS(qmp_execute_json(client, "c0", arguments, PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
+    qmp_string_free(reply);
+    CHECK_STATUS(qmp_execute_json(client, "c1", arguments, PATIENCE_MS, cancel, &reply, NULL), QMP_OK);
+    qmp_string_free(reply);
+    CHECK_STATUS(qmp_process(client, NULL), QMP_OK);
+    CHECK(!is_readable(fd, 0));
+    CHECK_INT(atomic_load(&next_number), 2);
+    qmp_cancel_free(cancel);
+    qmp_close(client);
+    server_stop(server);
+    free(arguments);
+}
+
 int main(void)
 {
     RUN(a_burst_leaves_in_few_pieces_and_in_order);
@@ -332,5 +358,6 @@ int main(void)
     RUN(a_batch_that_is_waited_for_sends_what_is_added);
     RUN(a_callback_comes_without_anybody_waiting);
     RUN(f34_large_and_small_ones_keep_their_order);
+    RUN(f35_a_call_in_the_callers_loop_sends_all_of_it);
     return check_end();
 }

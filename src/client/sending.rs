@@ -97,6 +97,21 @@ impl Connection {
         state
     }
 
+    /// For those who wait while the caller's loop, which would do it, stands still.
+    pub(super) fn send_on<'a>(
+        &'a self,
+        mut state: Guard<'a>,
+        after: &mut Aftermath<'_>,
+    ) -> Guard<'a> {
+        if !self.options.own_loop || !state.blocked || state.is_ended() {
+            return state;
+        }
+        state.blocked = false;
+        drop(self.flush(state, after));
+        after.wake();
+        self.state.lock()
+    }
+
     /// For `close`: what was submitted before it has left, as far as the socket took it, also where another thread is at it.
     pub(super) fn send_last<'a>(&'a self, after: &mut Aftermath<'_>) -> Guard<'a> {
         let until = Deadline::after(Some(MOST_LEAVING));

@@ -44,6 +44,9 @@ pub(super) struct Aftermath<'a> {
     connection: &'a Connection,
 }
 
+/// How often a sleeping caller tries to send what the socket did not take, where the I/O thread does not.
+const BETWEEN_SENDS: Duration = Duration::from_millis(10);
+
 impl<'a> Aftermath<'a> {
     pub fn new(connection: &'a Connection) -> Aftermath<'a> {
         Aftermath {
@@ -176,11 +179,12 @@ impl Connection {
             connection: self,
             role: None,
         };
-        // Nobody else does while the caller's loop stands still.
+        // Nobody else does while the caller's loop stands still. Nor does anybody send what the socket did not take.
         let tends = self.options.own_loop && self.options.reconnect.is_some();
         let mut last_look = false;
         let mut state = self.state.lock();
         let result = loop {
+            state = self.send_on(state, &mut after);
             let looked = self.word.look();
             if found(&mut state) {
                 break Ok(());
@@ -198,10 +202,10 @@ impl Connection {
                 }
                 last_look = true;
             }
-            let step = if tends {
-                wait.at_most(state.patience())
-            } else {
-                *wait
+            let sends = self.options.own_loop && state.blocked;
+            let mut step = match tends {
+                true => wait.at_most(state.patience()),
+                false => *wait,
             };
             if state.is_ended() {
                 // Another link may follow.
@@ -210,6 +214,9 @@ impl Connection {
                 reading.role = state.take_reader();
             }
             let Some(reader) = &mut reading.role else {
+                if sends {
+                    step = step.at_most(BETWEEN_SENDS);
+                }
                 state = self.park(state, looked, marks, step.deadline.remaining());
                 if tends {
                     drop(state);
@@ -220,13 +227,18 @@ impl Connection {
             };
             self.clear_nudge(&mut state);
             drop(state);
+            let direction = match sends {
+                true => Direction::Both,
+                false => Direction::Read,
+            };
             // Nothing but the socket itself, or its shutdown, can end the wait: no poll is needed.
             let plain = !self.shared
                 && !tends
+                && !sends
                 && wait.is_plain()
                 && remaining.is_none_or(|left| left >= RECEIVE_WAIT);
             let ready = plain
-                || match step.ready(reader.link.as_fd(), Direction::Read) {
+                || match step.ready(reader.link.as_fd(), direction) {
                     Ok(ready) => ready,
                     Err(e) => {
                         state = self.state.lock();

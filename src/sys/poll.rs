@@ -12,6 +12,7 @@ use super::check;
 pub enum Direction {
     Read,
     Write,
+    Both,
 }
 
 /// Waits until the first descriptor is ready, or one of the others is readable, or the time is
@@ -31,6 +32,7 @@ pub fn wait(
     let events = match direction {
         Direction::Read => libc::POLLIN,
         Direction::Write => libc::POLLOUT,
+        Direction::Both => libc::POLLIN | libc::POLLOUT,
     };
     // A negative number is passed over.
     let [one, other] = wakes.map(|wake| entry(wake.map_or(-1, |fd| fd.as_raw_fd()), libc::POLLIN));

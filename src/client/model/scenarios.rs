@@ -3,12 +3,13 @@
 //! a scenario ends at all shows that everybody is woken.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
-use super::{Call, Handle, Stage, at_once, chance, check, forever, join, perhaps_a_clock};
+use super::{Call, Handle, Stage, at_once, chance, check, forever, join, perhaps_a_clock, submit};
 use crate::client::log::{Level, Logger, Sink};
 use crate::client::{Cancel, Options, Wait};
 use crate::error::Status;
@@ -248,6 +249,49 @@ fn f34_f100_commands_are_whole_however_little_the_socket_takes() {
         join(callers);
         stage.still_works();
         stage.leave();
+    });
+}
+
+#[test]
+fn f34_f46_what_is_submitted_leaves_and_is_answered() {
+    check(|| {
+        perhaps_a_clock();
+        let stage = Stage::open(|server| server.serve());
+        if chance(2) {
+            model::hinder_sending();
+        }
+        let threads = [
+            stage.submitter("a"),
+            stage.submitter("b"),
+            stage.caller(Call::two("c"), &[]),
+        ];
+        join(threads);
+        stage.still_works();
+        stage.leave();
+    });
+}
+
+#[test]
+fn f89_what_was_submitted_before_the_close_has_left() {
+    check(|| {
+        // Time stands still: a close waits for others as long as it takes.
+        let heard = Arc::new(AtomicUsize::new(0));
+        let count = heard.clone();
+        let stage = Stage::open(move |server| {
+            while let Some(commands) = server.commands() {
+                let submitted = commands.iter().filter(|it| it.is("mine")).count();
+                count.fetch_add(submitted, Ordering::Relaxed);
+                server.answer(commands);
+            }
+        });
+        let callers = ["a", "b"].map(|name| stage.caller(Call::two(name), &[Status::Closed]));
+        let requests: Vec<_> = (0..3).map(|_| submit(&stage.connection, "mine")).collect();
+        stage.connection.close();
+        join(callers);
+        model::call(|| drop(requests));
+        model::call(|| drop(stage.connection));
+        join([stage.server]);
+        assert_eq!(heard.load(Ordering::Relaxed), 3);
     });
 }
 

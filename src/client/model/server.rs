@@ -25,6 +25,12 @@ pub struct Command {
     id: String,
 }
 
+impl Command {
+    pub fn is(&self, name: &str) -> bool {
+        self.name == format!("\"{name}\"")
+    }
+}
+
 impl Server {
     pub fn new(stream: UnixStream) -> Server {
         let limits = Limits {

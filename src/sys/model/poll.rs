@@ -25,6 +25,7 @@ pub fn wait(
     let events = match direction {
         Direction::Read => libc::POLLIN,
         Direction::Write => libc::POLLOUT,
+        Direction::Both => libc::POLLIN | libc::POLLOUT,
     };
     let wakes = wakes.into_iter().flatten();
     let mut fds = vec![model::wanted(fd, events)];
