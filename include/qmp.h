@@ -639,7 +639,8 @@ qmp_status qmp_listen(const char *address,
  * Closes a connection and frees its handle. The VM goes on.
  *
  * Calls that other threads have under way on the client return QMP_ERR_CLOSED; calls that begin
- * afterwards return QMP_ERR_INVALID_HANDLE. Events that were not polled are gone.
+ * afterwards return QMP_ERR_INVALID_HANDLE. Events that were not polled are gone. Commands that were submitted before
+ * are sent, as far as the VM takes them at once; the outcome of a request says whether it was.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE, so closing twice is
  * safe; QMP_ERR_FORKED: the parent's connection goes on untouched. Any thread, callbacks too.
@@ -1085,6 +1086,10 @@ typedef void (*qmp_reply_fn)(void *user_data,
  * Sends a command without waiting for its reply. Any number may be under way; each is matched with
  * its own reply.
  *
+ * The command leaves at once, or, while others are under way, together with those submitted after it: as soon as
+ * anything waits for a reply or a reply comes, and in any case within some milliseconds, or with qmp_process in the
+ * caller's own loop. In-band commands keep their order.
+ *
  * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. out_of_band: as in qmp_execute_oob_json.
  * request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
  *
@@ -1129,6 +1134,8 @@ qmp_status qmp_request_wait(qmp_request *request,
 /**
  * Gives a request up, as far as that can be, and says how far.
  *
+ * One that still waits to leave with others is withdrawn, and the VM never sees it.
+ *
  * request: which. It stays to be freed. outcome: gets QMP_REQUEST_WITHDRAWN, QMP_REQUEST_UNKNOWN or
  * QMP_REQUEST_TOO_LATE. error: gets the error; may be NULL. A command that is out in part ends the
  * connection, since the next would be read as its rest.
@@ -1166,8 +1173,9 @@ qmp_status qmp_request_set_callback(qmp_request *request,
                                     qmp_error **error);
 
 /**
- * Frees a request. One that is still under way is given up, as by qmp_request_cancel, unless a
- * callback waits for it. NULL and a stale handle do nothing.
+ * Frees a request. Its command goes its way all the same, also if it was not sent yet: to withdraw it use
+ * qmp_request_cancel first. The outcome goes to the callback, if there is one; else it is dropped, and seen by
+ * qmp_options_set_late_reply alone. NULL and a stale handle do nothing.
  *
  * Any thread, callbacks too. Since 0.1.
  */

@@ -99,6 +99,10 @@ pub(super) fn late_reply(
 /// Sends a command without waiting for its reply. Any number may be under way; each is matched with
 /// its own reply.
 ///
+/// The command leaves at once, or, while others are under way, together with those submitted after it: as soon as
+/// anything waits for a reply or a reply comes, and in any case within some milliseconds, or with qmp_process in the
+/// caller's own loop. In-band commands keep their order.
+///
 /// client: where to. command: its name. arguments_json: a JSON object, or NULL for none. out_of_band: as in qmp_execute_oob_json.
 /// request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
 ///
@@ -180,6 +184,8 @@ pub unsafe extern "C" fn qmp_request_wait(
 
 /// Gives a request up, as far as that can be, and says how far.
 ///
+/// One that still waits to leave with others is withdrawn, and the VM never sees it.
+///
 /// request: which. It stays to be freed. outcome: gets QMP_REQUEST_WITHDRAWN, QMP_REQUEST_UNKNOWN or
 /// QMP_REQUEST_TOO_LATE. error: gets the error; may be NULL. A command that is out in part ends the
 /// connection, since the next would be read as its rest.
@@ -246,8 +252,9 @@ pub unsafe extern "C" fn qmp_request_set_callback(
     }
 }
 
-/// Frees a request. One that is still under way is given up, as by qmp_request_cancel, unless a
-/// callback waits for it. NULL and a stale handle do nothing.
+/// Frees a request. Its command goes its way all the same, also if it was not sent yet: to withdraw it use
+/// qmp_request_cancel first. The outcome goes to the callback, if there is one; else it is dropped, and seen by
+/// qmp_options_set_late_reply alone. NULL and a stale handle do nothing.
 ///
 /// Any thread, callbacks too. Since 0.1.
 #[unsafe(no_mangle)]
