@@ -639,8 +639,8 @@ qmp_status qmp_listen(const char *address,
  * Closes a connection and frees its handle. The VM goes on.
  *
  * Calls that other threads have under way on the client return QMP_ERR_CLOSED; calls that begin
- * afterwards return QMP_ERR_INVALID_HANDLE. Events that were not polled are gone. Commands that were submitted before
- * are sent, as far as the VM takes them at once; the outcome of a request says whether it was.
+ * afterwards return QMP_ERR_INVALID_HANDLE. Commands that were submitted before have left, as far as
+ * the VM takes them at once. Events that were not polled are gone.
  *
  * Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE, so closing twice is
  * safe; QMP_ERR_FORKED: the parent's connection goes on untouched. Any thread, callbacks too.
@@ -1086,12 +1086,12 @@ typedef void (*qmp_reply_fn)(void *user_data,
  * Sends a command without waiting for its reply. Any number may be under way; each is matched with
  * its own reply.
  *
- * The command leaves at once, or, while others are under way, together with those submitted after it: as soon as
- * anything waits for a reply or a reply comes, and in any case within some milliseconds, or with qmp_process in the
- * caller's own loop. In-band commands keep their order.
+ * It leaves at once if nothing is under way. Else it waits for others, with which it leaves in one write,
+ * for the VM works in order and would not look at it yet: until somebody waits for a reply of the client's or
+ * one comes, or else for 5 ms or so; in the caller's own loop until qmp_process.
  *
- * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. out_of_band: as in qmp_execute_oob_json.
- * request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
+ * client: where to. command: its name. arguments_json: a JSON object, or NULL for none. out_of_band: as in qmp_execute_oob_json;
+ * such a command leaves at once. request: gets a handle, to be freed with qmp_request_free. error: gets the error; may be NULL.
  *
  * Returns QMP_OK; QMP_ERR_DISCONNECTED; QMP_ERR_CLOSED; QMP_ERR_UNSUPPORTED: out-of-band was not
  * negotiated; QMP_ERR_INVALID_ARGUMENT; QMP_ERR_INVALID_HANDLE; QMP_ERR_RESOURCE; QMP_ERR_FORKED.
@@ -1173,9 +1173,9 @@ qmp_status qmp_request_set_callback(qmp_request *request,
                                     qmp_error **error);
 
 /**
- * Frees a request. Its command goes its way all the same, also if it was not sent yet: to withdraw it use
- * qmp_request_cancel first. The outcome goes to the callback, if there is one; else it is dropped, and seen by
- * qmp_options_set_late_reply alone. NULL and a stale handle do nothing.
+ * Frees a request. A command that is still under way goes its way, and its reply is a late one, unless a
+ * callback waits for it; to have it withdrawn if that can be, call qmp_request_cancel before. NULL and a stale
+ * handle do nothing.
  *
  * Any thread, callbacks too. Since 0.1.
  */

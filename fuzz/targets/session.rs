@@ -373,7 +373,11 @@ fn expected(
     let command = under_way.ok_or(Unmatched::Foreign)?;
     command.is_open = false;
     let waited = std::mem::take(&mut command.waits);
-    if waited { Ok(id) } else { Err(Unmatched::Late) }
+    if waited {
+        Ok(id)
+    } else {
+        Err(Unmatched::Late(id))
+    }
 }
 
 /// The only command that the server may be at, if it is only one.

@@ -141,8 +141,8 @@ fn settings(options: *const qmp_options) -> Result<Arc<Options>> {
 /// Closes a connection and frees its handle. The VM goes on.
 ///
 /// Calls that other threads have under way on the client return QMP_ERR_CLOSED; calls that begin
-/// afterwards return QMP_ERR_INVALID_HANDLE. Events that were not polled are gone. Commands that were submitted before
-/// are sent, as far as the VM takes them at once; the outcome of a request says whether it was.
+/// afterwards return QMP_ERR_INVALID_HANDLE. Commands that were submitted before have left, as far as
+/// the VM takes them at once. Events that were not polled are gone.
 ///
 /// Returns QMP_OK; QMP_ERR_INVALID_ARGUMENT for NULL; QMP_ERR_INVALID_HANDLE, so closing twice is
 /// safe; QMP_ERR_FORKED: the parent's connection goes on untouched. Any thread, callbacks too.
