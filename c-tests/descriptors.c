@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,61 @@ static void f112_a_real_qemu_gets_and_closes_it(void)
     qmp_close(client);
     vm_stop(vm);
     check_gone(gift);
+}
+
+struct giver {
+    qmp_client *client;
+    struct gift gift;
+    char arguments[32];
+};
+
+static void *give_among_others(void *data)
+{
+    struct giver *giver = data;
+    qmp_request *others[4];
+    for (int i = 0; i < 4; i++)
+        others[i] = submit(giver->client, "query-version");
+    CHECK_STATUS(pass(giver->client, "getfd", giver->arguments, giver->gift.given, PATIENCE_MS, NULL), QMP_OK);
+    for (int i = 0; i < 4; i++) {
+        CHECK_STATUS(outcome_of(others[i], PATIENCE_MS), QMP_OK);
+        qmp_request_free(others[i]);
+    }
+    return NULL;
+}
+
+/* What leaves together keeps each descriptor with its own command. */
+static void f100_f112_among_others_each_goes_with_its_own_command(void)
+{
+    enum { GIVERS = 4 };
+    NEED_QEMU();
+    vm *vm = vm_start(NULL, NULL);
+    qmp_client *client = connect_to(vm_address(vm));
+    REQUIRE(client);
+    qmp_request *first = submit(client, "query-version"); /* whatever is made for a wait is there then */
+    CHECK_STATUS(outcome_of(first, PATIENCE_MS), QMP_OK);
+    qmp_request_free(first);
+    for (int round = 0; round < rounds(20) && !check_failed(); round++) {
+        struct giver givers[GIVERS];
+        pthread_t threads[GIVERS];
+        /* All before any is given away, so that no number comes twice. */
+        for (int i = 0; i < GIVERS; i++)
+            givers[i] = (struct giver){.client = client, .gift = wrap()};
+        for (int i = 0; i < GIVERS; i++) {
+            snprintf(givers[i].arguments, sizeof givers[i].arguments, "{\"fdname\": \"p%d\"}", i);
+            pthread_create(&threads[i], NULL, give_among_others, &givers[i]);
+        }
+        for (int i = 0; i < GIVERS; i++)
+            pthread_join(threads[i], NULL);
+        for (int i = 0; i < GIVERS; i++) {
+            char *reply = NULL;
+            CHECK(!has_gone(givers[i].gift));
+            CHECK_STATUS(qmp_execute_json(client, "closefd", givers[i].arguments, PATIENCE_MS, NULL, &reply, NULL), QMP_OK);
+            qmp_string_free(reply);
+            check_gone(givers[i].gift);
+        }
+    }
+    qmp_close(client);
+    vm_stop(vm);
 }
 
 static void f112_a_wrong_call_leaves_it_to_the_caller(void)
@@ -248,6 +304,7 @@ static void f34_f112_it_is_closed_when_its_command_is_withdrawn(void)
 int main(void)
 {
     RUN(f112_a_real_qemu_gets_and_closes_it);
+    RUN(f100_f112_among_others_each_goes_with_its_own_command);
     RUN(f112_a_wrong_call_leaves_it_to_the_caller);
     RUN(f112_it_is_closed_when_nothing_is_sent);
     RUN(f112_only_a_unix_socket_carries_it);

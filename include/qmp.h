@@ -1134,6 +1134,8 @@ qmp_status qmp_request_wait(qmp_request *request,
 /**
  * Gives a request up, as far as that can be, and says how far.
  *
+ * One that still waits to leave with others is withdrawn, and the VM never sees it.
+ *
  * request: which. It stays to be freed. outcome: gets QMP_REQUEST_WITHDRAWN, QMP_REQUEST_UNKNOWN or
  * QMP_REQUEST_TOO_LATE. error: gets the error; may be NULL. A command that is out in part ends the
  * connection, since the next would be read as its rest.

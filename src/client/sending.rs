@@ -250,3 +250,36 @@ impl State {
         Some((sending, descriptor))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::pending::Pending;
+
+    #[test]
+    fn joined_commands_are_whole_in_their_order_however_little_leaves_at_once() {
+        for step in 1..=9 {
+            let mut pending = Pending::new();
+            for bytes in ["abc", "de", "fghi"] {
+                let id = pending.next_id();
+                pending.submit(id, bytes.into(), (), false);
+            }
+            let first = pending.take_output().unwrap();
+            let mut sending = Sending {
+                first,
+                more: iter::from_fn(|| pending.take_output()).collect(),
+                joined: b"abcdefghi".to_vec(),
+                left: 0,
+            };
+            let (mut left, mut whole) = (Vec::new(), Vec::new());
+            while !sending.rest().is_empty() {
+                let sent = sending.rest().len().min(step);
+                left.extend_from_slice(&sending.rest()[..sent]);
+                sending.advance(sent, |out| whole.push((out.id(), left.len())));
+            }
+            assert_eq!(left, b"abcdefghi");
+            let until = [3, 5, 9].map(|end: usize| end.next_multiple_of(step).min(9));
+            assert_eq!(whole, [(1, until[0]), (2, until[1]), (3, until[2])]);
+        }
+    }
+}

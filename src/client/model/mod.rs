@@ -95,9 +95,10 @@ impl Stage {
         });
         // A shared socket is polled before every receive.
         let (shared, address) = (chance(2), "model".to_owned());
+        let options = Arc::new(options);
         let recorder = Recorder::begin(&options).unwrap();
-        let (before, options) = (Before::now(), Arc::new(options));
-        let connection = Connection::new(socket, shared, before, address, &options, recorder);
+        let connection =
+            Connection::new(socket, shared, Before::now(), address, &options, recorder);
         connection.greet(&forever()).unwrap();
         connection.register().unwrap();
         Stage { connection, server }

@@ -164,3 +164,140 @@ fn an_oversized_reply_fails_the_only_command_and_its_end_is_late() {
     assert_eq!(pending.give_up_only_one(), None);
     assert_eq!(pending.reply(Id::Ours(a)), Err(Unmatched::Late(a)));
 }
+
+fn submit_out_of_band(pending: &mut Pending<&'static str>, who: &'static str) -> u64 {
+    let id = pending.next_id();
+    pending.submit_out_of_band(id, who.as_bytes().to_vec(), who);
+    id
+}
+
+/// What may go now, in its order, and is then under way.
+fn sent(pending: &mut Pending<&'static str>) -> Vec<u64> {
+    let mut ids = Vec::new();
+    while let Some(out) = pending.take_output() {
+        pending.output_sent(&out);
+        ids.push(out.id);
+    }
+    ids
+}
+
+#[test]
+fn with_two_bands_eight_are_under_way_in_order_and_out_of_band_overtakes() {
+    let mut pending = Pending::new();
+    pending.allow_out_of_band();
+    let ids: Vec<_> = (0..12).map(|_| submit(&mut pending, "in")).collect();
+    assert_eq!(sent(&mut pending), ids[..MOST_IN_BAND]);
+    assert!(pending.is_held_back());
+    let overtaking = [(); 2].map(|()| submit_out_of_band(&mut pending, "out"));
+    assert_eq!(sent(&mut pending), overtaking);
+    // Out-of-band replies make no room, others do.
+    assert_eq!(pending.reply(Id::Ours(overtaking[0])), Ok("out"));
+    assert!(sent(&mut pending).is_empty());
+    assert_eq!(pending.reply(Id::Ours(ids[2])), Ok("in"));
+    assert_eq!(pending.reply(Id::Ours(ids[0])), Ok("in"));
+    assert_eq!(sent(&mut pending), ids[8..10]);
+    // One that was given up still stands in the VM's queue.
+    assert_eq!(pending.abandon(ids[1]), Some(Abandoned::Unknown));
+    assert!(sent(&mut pending).is_empty());
+    assert_eq!(pending.abandon(ids[10]), Some(Abandoned::Withdrawn));
+    assert_eq!(
+        pending.reply(Id::Ours(ids[1])),
+        Err(Unmatched::Late(ids[1]))
+    );
+    assert_eq!(sent(&mut pending), ids[11..]);
+    assert!(!pending.is_held_back());
+}
+
+#[test]
+fn what_has_begun_goes_on_before_anything_overtakes() {
+    let mut pending = Pending::new();
+    pending.allow_out_of_band();
+    let ids = ["abc", "def"].map(|who| submit(&mut pending, who));
+    let (mut begun, unsent) = (
+        pending.take_output().unwrap(),
+        pending.take_output().unwrap(),
+    );
+    assert!(!begun.advance(1));
+    // Backwards, as the writer gives them back.
+    assert_eq!(pending.output_blocked(unsent), Ok(()));
+    assert_eq!(pending.output_blocked(begun), Ok(()));
+    let overtaking = submit_out_of_band(&mut pending, "out");
+    assert_eq!(sent(&mut pending), [ids[0], overtaking, ids[1]]);
+}
+
+#[test]
+fn no_more_is_taken_than_there_is_room_for() {
+    let mut pending = Pending::new();
+    let a = submit(&mut pending, "abc");
+    submit(&mut pending, "d");
+    assert_eq!(pending.take_output_within(2), None);
+    assert_eq!(pending.abandon(a), Some(Abandoned::Withdrawn));
+    let out = pending.take_output_within(2).unwrap();
+    assert_eq!(out.rest(), b"d");
+    assert_eq!(pending.take_output_within(2), None);
+}
+
+#[test]
+fn a_disowned_command_goes_its_way() {
+    let mut pending = Pending::new();
+    let ids = ["abc", "def", "ghi"].map(|who| submit(&mut pending, who));
+    assert!(pending.disown(ids[2]));
+    assert!(!pending.disown(ids[2]));
+    // In a writer's hands, begun and not begun: neither is torn or dropped.
+    let (mut begun, unsent) = (
+        pending.take_output().unwrap(),
+        pending.take_output().unwrap(),
+    );
+    assert!(pending.disown(ids[0]) && pending.disown(ids[1]));
+    assert!(!begun.advance(1));
+    assert_eq!(pending.output_blocked(unsent), Ok(()));
+    assert_eq!(pending.output_blocked(begun), Ok(()));
+    assert_eq!(sent(&mut pending), ids);
+    for id in ids {
+        assert_eq!(pending.reply(Id::Ours(id)), Err(Unmatched::Late(id)));
+        assert!(!pending.disown(id));
+    }
+    assert_eq!(pending.abandoned, 0);
+}
+
+#[test]
+fn what_is_still_to_be_sent_is_not_forgotten_however_much_was_disowned() {
+    let mut pending = Pending::new();
+    let ids: Vec<_> = (0..=MAX_ABANDONED as u64)
+        .map(|_| submit(&mut pending, "x"))
+        .collect();
+    assert!(ids.iter().all(|id| pending.disown(*id)));
+    assert_eq!(sent(&mut pending), ids);
+    assert_eq!(
+        pending.reply(Id::Ours(ids[0])),
+        Err(Unmatched::Late(ids[0]))
+    );
+}
+
+#[test]
+fn commands_are_found_where_others_are_gone_between_them() {
+    let mut pending = Pending::new();
+    let ids: Vec<_> = (0..6).map(|_| submit(&mut pending, "x")).collect();
+    assert!(pending.is_awaited(ids[5]) && !pending.is_under_way());
+    assert_eq!(sent(&mut pending), ids);
+    assert!(pending.is_under_way());
+    for gone in [1, 2, 0] {
+        assert_eq!(pending.reply(Id::Ours(ids[gone])), Ok("x"));
+    }
+    for (at, id) in ids.iter().enumerate() {
+        assert_eq!(pending.is_awaited(*id), at > 2, "{at}");
+    }
+    assert_eq!(pending.reply(Id::Ours(ids[4])), Ok("x"));
+    assert!(pending.is_awaited(ids[5]) && !pending.is_awaited(ids[5] + 1));
+}
+
+#[test]
+fn after_a_restart_ids_count_on_and_nothing_else_is_left() {
+    let mut pending = Pending::new();
+    pending.allow_out_of_band();
+    let last = submit(&mut pending, "a");
+    drop(pending.end());
+    pending.restart();
+    assert!(!pending.has_out_of_band() && !pending.is_awaited(last) && !pending.has_output());
+    assert_eq!(submit(&mut pending, "b"), last + 1);
+}
