@@ -114,8 +114,11 @@ impl Connection {
 
     /// For `close`: what was submitted before it has left, as far as the socket took it, also where another thread is at it.
     pub(super) fn send_last<'a>(&'a self, after: &mut Aftermath<'_>) -> Guard<'a> {
-        let until = Deadline::after(Some(MOST_LEAVING));
         let mut state = self.flush(self.state.lock(), after);
+        if state.writer.is_some() {
+            return state;
+        }
+        let until = Deadline::after(Some(MOST_LEAVING));
         while state.writer.is_none() && !state.is_ended() && !until.passed() {
             state.leaving = true;
             let looked = self.word.look();

@@ -126,6 +126,9 @@ impl Connection {
         let Opening::Greeting { negotiation } = self.options.dialect.opening else {
             return;
         };
+        if !state.is_handshaking() {
+            return;
+        }
         let id = fresh_handshake_id();
         let enable = state
             .enables_out_of_band()
